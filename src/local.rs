@@ -1,0 +1,1 @@
+//! The local stack: embedded servers, a payment provider, a Runtime API host and an event source.
