@@ -1,0 +1,250 @@
+//! A batch of SQS messages: each record by itself, and a response that names the records that failed.
+//!
+//! The response starts from "every record failed" and loses what is proven done; whatever goes wrong in between
+//! makes SQS deliver a message again, never lose it.
+
+mod dead_letter;
+mod message;
+mod order_of_work;
+mod visibility;
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, SetOnce};
+
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::order::Order;
+use crate::processor::{Delivery, Disposition, Handled, Processor};
+use crate::queue::Queue;
+use crate::record::Status;
+use dead_letter::DeadLetter;
+use message::Message;
+use order_of_work::{Before, order_of_work};
+use visibility::{Delay, SourceQueues};
+
+/// Handles batches.
+pub struct Batches {
+    processor: Processor,
+    dead_letters: Queue,
+    sources: SourceQueues,
+    concurrency: usize,
+    clock: Clock,
+}
+
+/// A record failed that has no message ID, so that only the whole batch can be given back.
+#[derive(Debug, thiserror::Error)]
+#[error("a record without a message ID failed: the whole batch is given back")]
+pub struct NamelessFailure;
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    /// The log field `outcome`.
+    outcome: &'static str,
+    /// When the record failed: when SQS shall deliver it again.
+    again: Option<Delay>,
+    /// Details for the log.
+    attempt: Option<u64>,
+    took_over: bool,
+    result: Option<String>,
+    detail: Option<String>,
+}
+
+impl Verdict {
+    fn new(outcome: &'static str, again: Option<Delay>) -> Self {
+        Verdict { outcome, again, attempt: None, took_over: false, result: None, detail: None }
+    }
+
+    fn deleted(outcome: &'static str) -> Self {
+        Verdict::new(outcome, None)
+    }
+
+    fn failed(outcome: &'static str, again: Delay) -> Self {
+        Verdict::new(outcome, Some(again))
+    }
+
+    fn because(self, detail: impl Into<String>) -> Self {
+        Verdict { detail: Some(detail.into()), ..self }
+    }
+}
+
+/// The records of a batch and the verdicts that are known so far.
+struct Work<'e> {
+    messages: Vec<Message<'e>>,
+    before: Vec<Before>,
+    verdicts: Vec<SetOnce<Verdict>>,
+    in_flight: Semaphore,
+}
+
+impl Batches {
+    /// Batches for `processor`. `sqs` is for the source queues that events name.
+    pub fn new(
+        processor: Processor,
+        dead_letters: Queue,
+        sqs: aws_sdk_sqs::Client,
+        concurrency: usize,
+        clock: Clock,
+    ) -> Self {
+        Batches { processor, dead_letters, sources: SourceQueues::new(sqs), concurrency, clock }
+    }
+
+    /// Handles the records of `event` and says which of them SQS shall deliver again.
+    ///
+    /// Nothing goes on after this returns: a frozen environment would resume it inside another invocation.
+    ///
+    /// # Errors
+    /// [`NamelessFailure`] if a failed record cannot be named; the whole batch is then delivered again.
+    pub async fn handle(&self, event: &SqsEvent, budget: &Budget) -> Result<SqsBatchResponse, NamelessFailure> {
+        let messages: Vec<Message<'_>> = event.records.iter().map(Message::read).collect();
+        let work = Work {
+            before: order_of_work(&messages),
+            verdicts: messages.iter().map(|_| SetOnce::new()).collect(),
+            in_flight: Semaphore::new(self.concurrency),
+            messages,
+        };
+        let records = (0..work.messages.len()).map(|index| self.record(&work, index, budget));
+        // Past this, Lambda ends the worker with no response at all: everything without a verdict has failed.
+        let _ = tokio::time::timeout(budget.respond(), join_all(records)).await;
+        response(&work)
+    }
+
+    /// One record, from its turn to its verdict.
+    async fn record(&self, work: &Work<'_>, index: usize, budget: &Budget) {
+        let message = &work.messages[index];
+        let verdict = match self.wait_for_turn(work, index).await {
+            Turn::Decided(verdict) => verdict,
+            Turn::Run { may_claim } => {
+                let _slot = work.in_flight.acquire().await;
+                let run = AssertUnwindSafe(self.judge(message, may_claim, budget)).catch_unwind();
+                match tokio::time::timeout(budget.work(), run).await {
+                    Ok(Ok(verdict)) => verdict,
+                    Ok(Err(_)) => Verdict::failed("panic", Delay::backoff(message.receive_count)),
+                    Err(_) => Verdict::failed("deferred", Delay::short()),
+                }
+            }
+        };
+        if let Some(delay) = &verdict.again {
+            self.sources.make_visible(message, *delay, self.clock.now(), budget.message()).await;
+        }
+        self.log(message, &verdict);
+        let _ = work.verdicts[index].set(verdict);
+    }
+
+    async fn wait_for_turn(&self, work: &Work<'_>, index: usize) -> Turn {
+        if let Some(before) = work.before[index].in_group {
+            let verdict = work.verdicts[before].wait().await;
+            if let Some(again) = verdict.again {
+                return Turn::Decided(Verdict::failed("deferred", again).because("an earlier one of its group failed"));
+            }
+        }
+        let Some(before) = work.before[index].of_order else { return Turn::Run { may_claim: true } };
+        let verdict = work.verdicts[before].wait().await;
+        let same = work.messages[index].fingerprint() == work.messages[before].fingerprint();
+        match (&verdict.again, verdict.outcome) {
+            // Whoever panicked left a lease, and whoever was deleted left a record: the table decides.
+            (None, _) | (Some(_), "panic") => Turn::Run { may_claim: true },
+            // The same order failed a moment ago: it would fail again.
+            (Some(again), outcome) if same => {
+                Turn::Decided(Verdict::failed(outcome, *again).because("as the one before it in the batch"))
+            }
+            // The first in the batch is the order, even if it has no record yet.
+            (Some(_), _) => Turn::Run { may_claim: false },
+        }
+    }
+
+    async fn judge(&self, message: &Message<'_>, may_claim: bool, budget: &Budget) -> Verdict {
+        let order = match &message.order {
+            Ok(order) => order,
+            Err(invalid) => return self.dead_letter(message, DeadLetter::invalid(message, invalid), budget).await,
+        };
+        let delivery =
+            Delivery { order, message: message.body, receive_count: message.receive_count, may_claim };
+        let handled = self.processor.handle(delivery, budget).await;
+        let verdict = self.verdict(message, order, &handled, budget).await;
+        Verdict { attempt: handled.attempt, took_over: handled.took_over, ..verdict }
+    }
+
+    async fn verdict(&self, message: &Message<'_>, order: &Order, handled: &Handled, budget: &Budget) -> Verdict {
+        match &handled.disposition {
+            Disposition::Finished { now, result } => {
+                let outcome = match now {
+                    Some(Status::Completed) => "completed",
+                    Some(_) => "rejected",
+                    None => "duplicate",
+                };
+                Verdict { result: Some(result.clone()), ..Verdict::deleted(outcome) }
+            }
+            Disposition::Parked { reason } => Verdict { detail: reason.clone(), ..Verdict::deleted("parked") },
+            Disposition::Busy { until } => Verdict::failed("in_progress", Delay::until(*until)),
+            Disposition::Retry { why } => {
+                Verdict::failed("retry", Delay::backoff(message.receive_count)).because(why)
+            }
+            Disposition::Deferred => Verdict::failed("deferred", Delay::short()),
+            Disposition::Conflict { stored } => {
+                self.dead_letter(message, DeadLetter::conflict(message, order, stored), budget).await
+            }
+            Disposition::Stale => self.dead_letter(message, DeadLetter::stale(message, order), budget).await,
+            Disposition::Future => self.dead_letter(message, DeadLetter::future(message, order), budget).await,
+        }
+    }
+
+    /// Acknowledged only once the dead-letter queue has it.
+    async fn dead_letter(&self, message: &Message<'_>, letter: DeadLetter, budget: &Budget) -> Verdict {
+        let outcome = letter.reason;
+        match self.dead_letters.send(&letter.message, budget.message()).await {
+            Ok(()) => Verdict::deleted(outcome).because(letter.place),
+            Err(error) => {
+                Verdict::failed(outcome, Delay::backoff(message.receive_count)).because(error.to_string())
+            }
+        }
+    }
+
+    /// One wide line per record. Never a body, a token, a customer's ID or data.
+    fn log(&self, message: &Message<'_>, verdict: &Verdict) {
+        let latency_ms = u64::try_from(message.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let order_id = message.order_id().map(ToString::to_string);
+        let sent = message.sent_at.map(|sent| self.clock.now().since(sent));
+        let age_ms = sent.and_then(|age| u64::try_from(age.as_millis()).ok());
+        tracing::info!(
+            outcome = verdict.outcome,
+            order_id,
+            message_id = message.message_id,
+            receive_count = message.receive_count,
+            attempt = verdict.attempt,
+            took_over = verdict.took_over,
+            deleted = verdict.again.is_none(),
+            latency_ms,
+            age_ms,
+            result = verdict.result,
+            detail = verdict.detail,
+            "record"
+        );
+    }
+}
+
+enum Turn {
+    Run { may_claim: bool },
+    Decided(Verdict),
+}
+
+/// Every record failed, but for those that are proven done.
+fn response(work: &Work<'_>) -> Result<SqsBatchResponse, NamelessFailure> {
+    let failed = work.messages.iter().zip(&work.verdicts);
+    let failed = failed.filter(|(_, verdict)| verdict.get().is_none_or(|verdict| verdict.again.is_some()));
+    let failed: BTreeSet<&str> = failed.map(|(message, _)| message.message_id).collect();
+    if failed.contains("") {
+        return Err(NamelessFailure);
+    }
+    let mut response = SqsBatchResponse::default();
+    for id in failed {
+        let mut failure = BatchItemFailure::default();
+        id.clone_into(&mut failure.item_identifier);
+        response.batch_item_failures.push(failure);
+    }
+    Ok(response)
+}

@@ -1,0 +1,122 @@
+//! A message that will never be an order, with the reason, for people.
+
+use sha2::{Digest, Sha256};
+
+use super::message::Message;
+use crate::order::{Fingerprint, Invalid, Order, hex, mask_card_numbers};
+use crate::queue::Outgoing;
+
+/// The most bytes of the attribute `detail`.
+const MAX_DETAIL_BYTES: usize = 256;
+
+/// What goes to the dead-letter queue.
+pub(super) struct DeadLetter {
+    /// `invalid`, `conflict`, `stale` or `future`.
+    pub(super) reason: &'static str,
+    /// Which field, for the log.
+    pub(super) place: String,
+    pub(super) message: Outgoing,
+}
+
+impl DeadLetter {
+    pub(super) fn invalid(message: &Message<'_>, invalid: &Invalid) -> Self {
+        let body = sendable(&mask_card_numbers(&without_digit_escapes(message.body)));
+        DeadLetter::new("invalid", message, body, &invalid.to_string(), Vec::new(), invalid.known_place())
+    }
+
+    pub(super) fn conflict(message: &Message<'_>, order: &Order, stored: &Fingerprint) -> Self {
+        let prints = vec![
+            ("fingerprint", order.fingerprint().to_string()),
+            ("stored_fingerprint", stored.to_string()),
+        ];
+        let detail = "another order was there first under the same order_id";
+        DeadLetter::new("conflict", message, message.body.to_owned(), detail, prints, "order_id")
+    }
+
+    pub(super) fn stale(message: &Message<'_>, order: &Order) -> Self {
+        let detail =
+            format!("placed_at {} is too long ago, and there is no record of the order", order.placed_at.to_rfc3339());
+        DeadLetter::new("stale", message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
+    }
+
+    pub(super) fn future(message: &Message<'_>, order: &Order) -> Self {
+        let detail = format!(
+            "placed_at {} is more than an hour in the future, and there is no record of the order",
+            order.placed_at.to_rfc3339()
+        );
+        DeadLetter::new("future", message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
+    }
+
+    fn new(
+        reason: &'static str,
+        message: &Message<'_>,
+        body: String,
+        detail: &str,
+        more: Vec<(&'static str, String)>,
+        place: &str,
+    ) -> Self {
+        let order_id = message.order_id().map(ToString::to_string);
+        let mut attributes = vec![
+            ("reason", reason.to_owned()),
+            ("detail", printable(&mask_card_numbers(detail))),
+            ("source_message_id", message.message_id.to_owned()),
+        ];
+        attributes.extend(order_id.clone().map(|id| ("order_id", id)));
+        attributes.extend(more);
+        let group = order_id.unwrap_or_else(|| "invalid".to_owned());
+        let deduplication = hex(&Sha256::digest(format!("{}|{reason}", message.message_id)));
+        DeadLetter {
+            reason,
+            place: place.to_owned(),
+            message: Outgoing { body, attributes, group, deduplication },
+        }
+    }
+}
+
+/// JSON may spell a digit as `\u0034`; a card number that is spelled so is one all the same.
+fn without_digit_escapes(body: &str) -> String {
+    let mut plain = body.to_owned();
+    for digit in '0'..='9' {
+        plain = plain.replace(&format!("\\u003{digit}"), &digit.to_string());
+    }
+    if mask_card_numbers(&plain) == plain { body.to_owned() } else { plain }
+}
+
+/// SQS takes no empty body, and only the characters of XML 1.0. A queue's own messages are always so, but an
+/// event may come from elsewhere.
+fn sendable(body: &str) -> String {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let body: String = body.chars().map(|c| if allowed(c) { c } else { '\u{fffd}' }).collect();
+    if body.is_empty() { " ".to_owned() } else { body }
+}
+
+fn printable(detail: &str) -> String {
+    let printable = detail.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+    printable.take(MAX_DETAIL_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_printable_and_at_most_256_bytes() {
+        assert_eq!(printable("é\n\u{7f}ok"), "???ok");
+        assert_eq!(printable(&"x".repeat(256)).len(), 256);
+        assert_eq!(printable(&"é".repeat(257)).len(), 256);
+    }
+
+    #[test]
+    fn a_body_is_never_empty_and_has_only_what_sqs_takes() {
+        assert_eq!(sendable(""), " ");
+        assert_eq!(sendable("a\u{0}\u{ffff}\u{1f600}\n"), "a\u{fffd}\u{fffd}\u{1f600}\n");
+    }
+
+    #[test]
+    fn a_card_number_spelled_in_escapes_is_masked_too() {
+        let body = r#"{"pan":"\u00342424242424242\u0034\u0032"}"#;
+        assert!(mask_card_numbers(&without_digit_escapes(body)).contains("************4242"));
+        let innocent = r#"{"name":"\u0034"}"#;
+        assert_eq!(without_digit_escapes(innocent), innocent);
+    }
+}

@@ -1,0 +1,303 @@
+//! Every environment variable, named once.
+//!
+//! Read before anything else, so that a wrong one stops the start with one line.
+
+use std::time::Duration;
+
+use crate::processor::Rules;
+use crate::services::payment::StripeKey;
+
+/// The names of the variables, as the template must set them.
+pub mod name {
+    /// The table of orders and stock.
+    pub const ORDERS_TABLE: &str = "ORDERS_TABLE";
+    /// Where messages go that will never be orders.
+    pub const DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
+    /// Where shipments are ordered.
+    pub const WAREHOUSE_QUEUE_URL: &str = "WAREHOUSE_QUEUE_URL";
+    /// Where customers are told how their orders ended.
+    pub const NOTIFICATIONS_QUEUE_URL: &str = "NOTIFICATIONS_QUEUE_URL";
+    /// `sandbox` or `stripe`.
+    pub const PAYMENT_PROVIDER: &str = "PAYMENT_PROVIDER";
+    /// Where Stripe's API is.
+    pub const STRIPE_API_BASE: &str = "STRIPE_API_BASE";
+    /// The secret in Secrets Manager that is Stripe's API key.
+    pub const STRIPE_SECRET_ARN: &str = "STRIPE_SECRET_ARN";
+    /// Stripe's API key itself, for local runs.
+    pub const STRIPE_API_KEY: &str = "STRIPE_API_KEY";
+    /// How long answers are kept.
+    pub const RETENTION_DAYS: &str = "RETENTION_DAYS";
+    /// The age beyond which an order is not claimed as new.
+    pub const MAX_ORDER_AGE_DAYS: &str = "MAX_ORDER_AGE_DAYS";
+    /// The queue's `maxReceiveCount`.
+    pub const MAX_RECEIVE_COUNT: &str = "MAX_RECEIVE_COUNT";
+    /// From Lambda's deadline to the end of the lease.
+    pub const LEASE_GRACE_MS: &str = "LEASE_GRACE_MS";
+    /// How many orders of one batch are in flight at once.
+    pub const ORDER_CONCURRENCY: &str = "ORDER_CONCURRENCY";
+
+    /// All of them.
+    pub const ALL: [&str; 13] = [
+        ORDERS_TABLE,
+        DEAD_LETTER_QUEUE_URL,
+        WAREHOUSE_QUEUE_URL,
+        NOTIFICATIONS_QUEUE_URL,
+        PAYMENT_PROVIDER,
+        STRIPE_API_BASE,
+        STRIPE_SECRET_ARN,
+        STRIPE_API_KEY,
+        RETENTION_DAYS,
+        MAX_ORDER_AGE_DAYS,
+        MAX_RECEIVE_COUNT,
+        LEASE_GRACE_MS,
+        ORDER_CONCURRENCY,
+    ];
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the function is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The table of orders and stock.
+    pub table: String,
+    /// Where messages go that will never be orders.
+    pub dead_letter_queue_url: String,
+    /// Where shipments are ordered.
+    pub warehouse_queue_url: String,
+    /// Where customers are told how their orders ended.
+    pub notifications_queue_url: String,
+    /// Who charges.
+    pub payment: PaymentConfig,
+    /// Retention, age, receives, grace.
+    pub rules: Rules,
+    /// How many orders of one batch are in flight at once.
+    pub order_concurrency: usize,
+}
+
+/// The payment provider and how to reach it.
+#[derive(Debug, Clone)]
+pub enum PaymentConfig {
+    /// No money moves.
+    Sandbox,
+    /// Stripe.
+    Stripe {
+        /// Where its API is.
+        base: String,
+        /// Where its key is.
+        key: KeySource,
+    },
+}
+
+/// Where Stripe's API key comes from.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// Read once from Secrets Manager.
+    Secret(String),
+    /// From the environment.
+    Plain(StripeKey),
+}
+
+/// A variable that is missing or malformed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {found}; accepted: {accepted}")]
+pub struct ConfigError {
+    variable: &'static str,
+    found: String,
+    accepted: String,
+}
+
+/// Looks a variable up by its name.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Config {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first variable that is wrong, what was found and what is accepted.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_env() -> Result<Config, ConfigError> {
+        Config::read(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads the variables from `lookup`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first variable that is wrong, what was found and what is accepted.
+    pub fn read(lookup: Lookup<'_>) -> Result<Config, ConfigError> {
+        let retention_days = number(lookup, name::RETENTION_DAYS, 30, 1, 3650)?;
+        let order_age_days = number(lookup, name::MAX_ORDER_AGE_DAYS, 21, 1, 3649)?;
+        if order_age_days >= retention_days {
+            return Err(ConfigError {
+                variable: name::MAX_ORDER_AGE_DAYS,
+                found: format!("{order_age_days} found"),
+                accepted: format!("less than {}, which is {retention_days}", name::RETENTION_DAYS),
+            });
+        }
+        Ok(Config {
+            table: table(lookup)?,
+            dead_letter_queue_url: url(lookup, name::DEAD_LETTER_QUEUE_URL)?,
+            warehouse_queue_url: url(lookup, name::WAREHOUSE_QUEUE_URL)?,
+            notifications_queue_url: url(lookup, name::NOTIFICATIONS_QUEUE_URL)?,
+            payment: payment(lookup)?,
+            rules: Rules {
+                retention: DAY * retention_days,
+                max_order_age: DAY * order_age_days,
+                max_receive_count: number(lookup, name::MAX_RECEIVE_COUNT, 20, 1, 1000)?,
+                lease_grace: Duration::from_millis(number(lookup, name::LEASE_GRACE_MS, 5000, 0, 900_000)?.into()),
+            },
+            order_concurrency: number(lookup, name::ORDER_CONCURRENCY, 64, 1, 10_000)? as usize,
+        })
+    }
+}
+
+fn payment(lookup: Lookup<'_>) -> Result<PaymentConfig, ConfigError> {
+    const ACCEPTED: &str = "sandbox or stripe";
+    match required(lookup, name::PAYMENT_PROVIDER, ACCEPTED)?.as_str() {
+        "sandbox" => Ok(PaymentConfig::Sandbox),
+        "stripe" => {
+            let base = match set(lookup, name::STRIPE_API_BASE) {
+                Some(_) => url(lookup, name::STRIPE_API_BASE)?,
+                None => "https://api.stripe.com".to_owned(),
+            };
+            Ok(PaymentConfig::Stripe { base, key: key(lookup)? })
+        }
+        other => Err(malformed(name::PAYMENT_PROVIDER, other, ACCEPTED)),
+    }
+}
+
+fn key(lookup: Lookup<'_>) -> Result<KeySource, ConfigError> {
+    const ACCEPTED: &str = "the ARN of a secret in Secrets Manager (or, for local runs, STRIPE_API_KEY)";
+    match (set(lookup, name::STRIPE_SECRET_ARN), set(lookup, name::STRIPE_API_KEY)) {
+        (Some(arn), _) if arn.starts_with("arn:") => Ok(KeySource::Secret(arn)),
+        (Some(other), _) => Err(malformed(name::STRIPE_SECRET_ARN, &other, ACCEPTED)),
+        (None, Some(key)) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(KeySource::Plain(StripeKey(key))),
+        (None, Some(_)) => Err(ConfigError {
+            variable: name::STRIPE_API_KEY,
+            found: "a value with white space or control characters found".to_owned(),
+            accepted: "an API key".to_owned(),
+        }),
+        (None, None) => Err(missing(name::STRIPE_SECRET_ARN, ACCEPTED)),
+    }
+}
+
+fn table(lookup: Lookup<'_>) -> Result<String, ConfigError> {
+    const ACCEPTED: &str = "the name of a DynamoDB table, 3-255 of [A-Za-z0-9_.-]";
+    let table = required(lookup, name::ORDERS_TABLE, ACCEPTED)?;
+    let fits = table.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    match fits && (3..=255).contains(&table.len()) {
+        true => Ok(table),
+        false => Err(malformed(name::ORDERS_TABLE, &table, ACCEPTED)),
+    }
+}
+
+fn url(lookup: Lookup<'_>, variable: &'static str) -> Result<String, ConfigError> {
+    const ACCEPTED: &str = "an http:// or https:// URL";
+    let url = required(lookup, variable, ACCEPTED)?;
+    let parsed: Option<http::Uri> = url.parse().ok();
+    let scheme = parsed.as_ref().filter(|uri| uri.host().is_some()).and_then(|uri| uri.scheme_str());
+    match scheme {
+        Some("http" | "https") => Ok(url),
+        _ => Err(malformed(variable, &url, ACCEPTED)),
+    }
+}
+
+fn number(lookup: Lookup<'_>, variable: &'static str, unset: u32, least: u32, most: u32) -> Result<u32, ConfigError> {
+    let Some(text) = lookup(variable) else { return Ok(unset) };
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(malformed(variable, &text, &format!("an integer from {least} to {most}"))),
+    }
+}
+
+fn set(lookup: Lookup<'_>, variable: &str) -> Option<String> {
+    lookup(variable).filter(|value| !value.is_empty())
+}
+
+fn required(lookup: Lookup<'_>, variable: &'static str, accepted: &str) -> Result<String, ConfigError> {
+    set(lookup, variable).ok_or_else(|| missing(variable, accepted))
+}
+
+fn missing(variable: &'static str, accepted: &str) -> ConfigError {
+    ConfigError { variable, found: "missing or empty".to_owned(), accepted: accepted.to_owned() }
+}
+
+fn malformed(variable: &'static str, found: &str, accepted: &str) -> ConfigError {
+    ConfigError { variable, found: format!("{found:?} found"), accepted: accepted.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &[(&str, Option<&str>)]) -> Result<Config, ConfigError> {
+        let lookup = |name: &str| match changes.iter().find(|(changed, _)| *changed == name) {
+            Some((_, value)) => value.map(str::to_owned),
+            None => match name {
+                name::ORDERS_TABLE => Some("orders".to_owned()),
+                name::PAYMENT_PROVIDER => Some("sandbox".to_owned()),
+                name if name.ends_with("_QUEUE_URL") => Some("http://localhost:9324/000000000000/q".to_owned()),
+                _ => None,
+            },
+        };
+        Config::read(&lookup)
+    }
+
+    #[track_caller]
+    fn refused(variable: &str, value: Option<&str>) {
+        let error = read(&[(name::PAYMENT_PROVIDER, Some("stripe")), (name::STRIPE_API_KEY, Some("sk")), (variable, value)])
+            .or_else(|error| if variable.starts_with("STRIPE") { Err(error) } else { read(&[(variable, value)]) })
+            .expect_err("accepted")
+            .to_string();
+        assert!(error.starts_with(&format!("{variable}: ")) && error.contains("accepted: "), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.rules.retention, DAY * 30);
+        assert_eq!(config.rules.max_order_age, DAY * 21);
+        assert_eq!(config.rules.max_receive_count, 20);
+        assert_eq!(config.rules.lease_grace, Duration::from_secs(5));
+        assert_eq!(config.order_concurrency, 64);
+    }
+
+    #[test]
+    fn a_missing_or_malformed_variable_is_named_with_what_is_accepted() {
+        for required in name::ALL.into_iter().filter(|name| name.ends_with("_QUEUE_URL") || name.starts_with("ORDERS")) {
+            refused(required, None);
+            refused(required, Some(""));
+            refused(required, Some("??"));
+        }
+        refused(name::PAYMENT_PROVIDER, None);
+        refused(name::PAYMENT_PROVIDER, Some("paypal"));
+        refused(name::STRIPE_API_BASE, Some("api.stripe.com"));
+        refused(name::STRIPE_SECRET_ARN, Some("my-secret"));
+        refused(name::STRIPE_API_KEY, Some("a b"));
+        for number in [name::RETENTION_DAYS, name::MAX_ORDER_AGE_DAYS, name::MAX_RECEIVE_COUNT, name::ORDER_CONCURRENCY] {
+            for bad in ["", "0", "-1", "1.5", "many", "99999999999"] {
+                refused(number, Some(bad));
+            }
+        }
+        refused(name::LEASE_GRACE_MS, Some("900001"));
+    }
+
+    #[test]
+    fn orders_must_become_too_old_before_their_records_expire() {
+        assert!(read(&[(name::MAX_ORDER_AGE_DAYS, Some("29"))]).is_ok());
+        let error = read(&[(name::MAX_ORDER_AGE_DAYS, Some("30"))]).unwrap_err().to_string();
+        assert!(error.contains("less than RETENTION_DAYS"), "{error}");
+    }
+
+    #[test]
+    fn stripe_needs_a_key_and_never_shows_it() {
+        let stripe = (name::PAYMENT_PROVIDER, Some("stripe"));
+        assert!(read(&[stripe]).unwrap_err().to_string().starts_with("STRIPE_SECRET_ARN: missing"));
+        let config = read(&[stripe, (name::STRIPE_API_KEY, Some("sk_live_1"))]).unwrap();
+        assert!(!format!("{config:?}").contains("sk_live_1"));
+        let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:stripe";
+        let config = read(&[stripe, (name::STRIPE_SECRET_ARN, Some(arn))]).unwrap();
+        assert!(matches!(config.payment, PaymentConfig::Stripe { key: KeySource::Secret(_), .. }));
+    }
+}

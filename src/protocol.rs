@@ -1,0 +1,360 @@
+//! The claim protocol: every write with its condition, and what a refused write means. Pure.
+//!
+//! [`crate::store`] sends these writes to DynamoDB and adds nothing to them, so that whatever checks this module
+//! checks what runs. No condition contains a clock: time only decides whether a takeover is tried.
+
+mod operator;
+
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::order::{Fingerprint, Order, Sku};
+use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
+use crate::workflow::{Position, StepId, Workflow};
+
+pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
+
+/// The condition of a write: all that is said here must hold, or nothing is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Guard {
+    /// There is no such item.
+    pub absent: bool,
+    /// The fence is this one.
+    pub fence: Option<Fence>,
+    /// The owner is this one.
+    pub owner: Option<Owner>,
+    /// The status is one of these; empty: any.
+    pub status: Vec<Status>,
+    /// The step is one of these; empty: any.
+    pub step: Vec<String>,
+    /// Nobody has asked to cancel.
+    pub not_cancelled: bool,
+}
+
+impl Guard {
+    /// Whether the condition holds on `item`: the same as DynamoDB's answer.
+    pub fn holds(&self, item: Option<&Record>) -> bool {
+        let Some(item) = item else { return self.absent };
+        !self.absent
+            && self.fence.is_none_or(|fence| fence == item.fence)
+            && self.owner.as_ref().is_none_or(|owner| *owner == item.owner)
+            && (self.status.is_empty() || self.status.contains(&item.status))
+            && (self.step.is_empty() || self.step.contains(&item.step))
+            && !(self.not_cancelled && item.cancel_requested.is_some())
+    }
+}
+
+/// A change of a stock item, in the same transaction as the write of the order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StockMove {
+    /// `available - quantity`, if that many are available.
+    Reserve(Sku, u64),
+    /// `available + quantity`.
+    Release(Sku, u64),
+}
+
+impl StockMove {
+    /// Of what.
+    pub fn sku(&self) -> &Sku {
+        match self {
+            StockMove::Reserve(sku, _) | StockMove::Release(sku, _) => sku,
+        }
+    }
+}
+
+/// One conditional write of an order's item: every attribute in which `after` differs from `before`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Write {
+    /// The condition.
+    pub guard: Guard,
+    /// The item as its writer knows it; `None` for a claim.
+    pub before: Option<Record>,
+    /// The item as it is to be.
+    pub after: Record,
+    /// Stock that moves with it.
+    pub stock: Vec<StockMove>,
+}
+
+impl Write {
+    /// Whether `found` is what this write writes: then it was applied and only its response was lost. Attributes
+    /// that the write does not touch may have been changed by others since.
+    pub fn shows_in(&self, found: &Record) -> bool {
+        let Some(before) = &self.before else { return self.after.owner == found.owner };
+        let same_owner = found.fence == self.after.fence && found.owner == self.after.owner;
+        let found = found.attributes();
+        let changes = before.changes_to(&self.after);
+        same_owner && changes.iter().all(|(name, value)| found.get(name) == value.as_ref())
+    }
+}
+
+/// Who wants an order: a fresh owner for each attempt, with the lease that it would have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// Random, made before the call.
+    pub owner: Owner,
+    /// The end of this worker's life and a grace.
+    pub lease_until: UnixMillis,
+}
+
+/// The write that makes a message an order.
+pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixMillis) -> Write {
+    let after = Record {
+        pk: order_key(&order.id),
+        status: Status::InProgress,
+        fence: Fence(1),
+        owner: claimant.owner.clone(),
+        lease_until_ms: Some(claimant.lease_until),
+        step: workflow.step(workflow.first()).name.to_owned(),
+        outcomes: Outcomes::default(),
+        fingerprint: order.fingerprint(),
+        workflow_version: Workflow::VERSION,
+        claimed_at_ms: now,
+        updated_at_ms: now,
+        attempts: 1,
+        reserved_at_ms: None,
+        cancel_requested: None,
+        parked_from: None,
+        parked_reason: None,
+        order: None,
+        settled_step: None,
+        key_epoch_ms: None,
+        result: None,
+        expires_at: None,
+    };
+    Write { guard: Guard { absent: true, ..Guard::default() }, before: None, after, stock: Vec::new() }
+}
+
+/// What a message means, given the record that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Existing {
+    /// My own claim or takeover, whose response was lost: go on.
+    Mine(Record),
+    /// Another order under the same ID.
+    Conflict {
+        /// The fingerprint of the order that was there first.
+        stored: Fingerprint,
+    },
+    /// Finished: this is the answer.
+    Finished {
+        /// The stored result.
+        result: String,
+    },
+    /// An operator owns it.
+    Parked,
+    /// Another worker owns it.
+    Busy {
+        /// Until when, at most.
+        until: UnixMillis,
+    },
+    /// Claimed under a workflow that this code does not know.
+    UnknownVersion(u32),
+    /// The lease is over: take over.
+    Lapsed(Record),
+}
+
+/// What the record that a refused claim or takeover brought back, or a read found, means for the message.
+pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: UnixMillis) -> Existing {
+    if found.owner == *me && Status::UNFINISHED.contains(&found.status) {
+        return Existing::Mine(found);
+    }
+    if found.fingerprint != *fingerprint {
+        return Existing::Conflict { stored: found.fingerprint };
+    }
+    match (found.status, found.result, found.lease_until_ms) {
+        (Status::Completed | Status::Rejected, result, _) => {
+            Existing::Finished { result: result.unwrap_or_default() }
+        }
+        (Status::Parked, ..) => Existing::Parked,
+        (Status::InProgress | Status::Compensating, ..) if found.workflow_version != Workflow::VERSION => {
+            Existing::UnknownVersion(found.workflow_version)
+        }
+        (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => Existing::Busy { until },
+        (Status::InProgress | Status::Compensating, result, lease) => {
+            Existing::Lapsed(Record { result, lease_until_ms: lease, ..found })
+        }
+    }
+}
+
+/// The write that makes me the owner of an order whose lease is over.
+pub fn take_over(seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
+    let after = Record {
+        fence: seen.fence.next(),
+        owner: claimant.owner.clone(),
+        lease_until_ms: Some(claimant.lease_until),
+        attempts: seen.attempts + 1,
+        updated_at_ms: now,
+        order: None,
+        ..seen.clone()
+    };
+    let guard =
+        Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
+    update(guard, seen, after)
+}
+
+/// What a refused write of an owner means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It was written, and only the response was lost: go on.
+    Written,
+    /// Somebody asked to cancel: settle the step, then begin compensation.
+    Cancelled {
+        /// Who asked.
+        by: String,
+    },
+    /// Somebody else finished the order: this is the answer.
+    Finished {
+        /// The stored result.
+        result: String,
+    },
+    /// The lease is lost: call nothing more, write nothing more.
+    Lost {
+        /// The new owner's lease, if there is one.
+        until: Option<UnixMillis>,
+    },
+}
+
+/// What the item that a refused `write` brought back means to its writer.
+pub fn on_refused(write: &Write, found: Option<&Record>) -> Refused {
+    let Some(found) = found else { return Refused::Lost { until: None } };
+    if write.shows_in(found) {
+        return Refused::Written;
+    }
+    let only_cancelled = Guard { not_cancelled: false, ..write.guard.clone() }.holds(Some(found));
+    match (&found.cancel_requested, &found.result) {
+        (Some(by), _) if write.guard.not_cancelled && only_cancelled => Refused::Cancelled { by: by.clone() },
+        (_, Some(result)) if found.status.is_finished() => Refused::Finished { result: result.clone() },
+        _ => Refused::Lost { until: found.lease_until_ms },
+    }
+}
+
+fn update(guard: Guard, before: &Record, after: Record) -> Write {
+    Write { guard, before: Some(before.clone()), after, stock: Vec::new() }
+}
+
+/// `fence = :f AND owner = :me AND status = :now AND step = :this`.
+fn mine(held: &Record) -> Guard {
+    Guard {
+        fence: Some(held.fence),
+        owner: Some(held.owner.clone()),
+        status: vec![held.status],
+        step: vec![held.step.clone()],
+        ..Guard::default()
+    }
+}
+
+/// The condition of a checkpoint: while the order can still be cancelled, also that nobody asked to.
+fn checkpoint_guard(workflow: &Workflow, held: &Record) -> Guard {
+    let cancellable = workflow.cancellable().contains(&held.step.as_str());
+    Guard { not_cancelled: held.status == Status::InProgress && cancellable, ..mine(held) }
+}
+
+/// The step that was due is done, and `to` is due next.
+pub fn checkpoint(workflow: &Workflow, held: &Record, outcome: Outcome, to: Position, now: UnixMillis) -> Write {
+    let outcomes = held.outcomes.with(&held.step, outcome.at(now));
+    let after =
+        Record { outcomes, step: workflow.due(to).to_owned(), updated_at_ms: now, ..held.clone() };
+    update(checkpoint_guard(workflow, held), held, after)
+}
+
+/// The stock of the order is reserved, and `to` is due next: one transaction.
+pub fn reserve(workflow: &Workflow, held: &Record, order: &Order, to: StepId, now: UnixMillis) -> Write {
+    let lines = order.items.iter().map(|item| (item.sku.clone(), item.quantity));
+    let after = Record {
+        outcomes: held.outcomes.with(&held.step, Outcome::reserved(lines)),
+        step: workflow.due(Position::Forward(to)).to_owned(),
+        reserved_at_ms: Some(now),
+        updated_at_ms: now,
+        ..held.clone()
+    };
+    let stock = order.items.iter();
+    let stock = stock.map(|item| StockMove::Reserve(item.sku.clone(), item.quantity.into())).collect();
+    Write { stock, ..update(checkpoint_guard(workflow, held), held, after) }
+}
+
+/// How an order ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// COMPLETED or REJECTED.
+    pub status: Status,
+    /// The answer to every duplicate.
+    pub result: String,
+    /// How long the record is kept after `now`, or after the order was placed if that is later.
+    pub retention: Duration,
+    /// When the customer placed the order.
+    pub placed_at: UnixMillis,
+}
+
+/// The last step of either direction is done: the answer is stored, and the stock of a rejected order goes back
+/// in the same transaction.
+pub fn finish(workflow: &Workflow, held: &Record, outcome: Outcome, ending: &Ending, now: UnixMillis) -> Write {
+    let after = Record {
+        status: ending.status,
+        outcomes: held.outcomes.with(&held.step, outcome.at(now)),
+        result: Some(ending.result.clone()),
+        expires_at: Some((now.max(ending.placed_at) + ending.retention).to_seconds()),
+        lease_until_ms: None,
+        order: None,
+        updated_at_ms: now,
+        ..held.clone()
+    };
+    let stock = if ending.status == Status::Rejected { release(workflow, held) } else { Vec::new() };
+    Write { stock, ..update(checkpoint_guard(workflow, held), held, after) }
+}
+
+fn release(workflow: &Workflow, held: &Record) -> Vec<StockMove> {
+    use crate::workflow::Effect;
+    let reserving = workflow.steps().filter(|(_, step)| step.effect == Effect::Stock);
+    let reserved = reserving.filter_map(|(_, step)| held.outcomes.get(step.name));
+    reserved.flat_map(Outcome::quantities).map(|(sku, quantity)| StockMove::Release(sku, quantity)).collect()
+}
+
+/// The refusal is written down before anything of it is visible outside. `settled` is what the present step came
+/// to, if it took effect.
+pub fn begin_compensation(
+    workflow: &Workflow,
+    held: &Record,
+    settled: Option<Outcome>,
+    refusal: &Refusal,
+    first_undo: StepId,
+    now: UnixMillis,
+) -> Write {
+    let outcomes = match settled {
+        Some(outcome) => held.outcomes.with(&held.step, outcome.at(now)),
+        None => held.outcomes.clone(),
+    };
+    let after = Record {
+        status: Status::Compensating,
+        step: workflow.due(Position::Backward(first_undo)).to_owned(),
+        outcomes: outcomes.with(REFUSAL, refusal.to_outcome().at(now)),
+        updated_at_ms: now,
+        ..held.clone()
+    };
+    update(mine(held), held, after)
+}
+
+/// An operator has to decide: the message is kept on the record, because nothing else keeps it.
+pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Write {
+    let after = Record {
+        status: Status::Parked,
+        parked_from: Some(held.status),
+        parked_reason: Some(reason.to_owned()),
+        order: Some(message.to_owned()),
+        lease_until_ms: None,
+        updated_at_ms: now,
+        ..held.clone()
+    };
+    update(while_unfinished(held), held, after)
+}
+
+/// The order is free for the next delivery of its message.
+pub fn give_up(held: &Record, now: UnixMillis) -> Write {
+    let after = Record { lease_until_ms: Some(UnixMillis(0)), updated_at_ms: now, ..held.clone() };
+    update(while_unfinished(held), held, after)
+}
+
+fn while_unfinished(held: &Record) -> Guard {
+    Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) }
+}
+
+#[cfg(test)]
+mod tests;

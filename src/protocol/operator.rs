@@ -1,0 +1,197 @@
+//! What people may write: cancel, and what to do with a parked order. Each is a conditional write like any other.
+
+use crate::clock::UnixMillis;
+use crate::record::{Outcome, REFUSAL, Reason, Record, Refusal, Status};
+use crate::workflow::{Effect, Event, Move, Position, StepId, Workflow};
+
+use super::{Guard, Write, update};
+
+/// Why an operator's action is not possible now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// The action is for parked orders.
+    #[error("the order is {0}, not PARKED")]
+    NotParked(Status),
+    /// The lease of the order is live.
+    #[error("a worker owns the order until {}", .0.to_rfc3339())]
+    Owned(UnixMillis),
+    /// The order is finished, or too far.
+    #[error("the order is {status} at {step}: it can be cancelled only before its shipment")]
+    TooLate {
+        /// How far it is.
+        status: Status,
+        /// At which step.
+        step: String,
+    },
+    /// Another step is due than the one that was named.
+    #[error("{due} is due, not {named}")]
+    NotDue {
+        /// What is due.
+        due: String,
+        /// What was named.
+        named: String,
+    },
+    /// Stock moves with its checkpoint, so its outcome is never in doubt.
+    #[error("{0} is never in doubt: it is written in one transaction with its checkpoint")]
+    NeverInDoubt(String),
+    /// Nobody knows whether the step took effect.
+    #[error("whether {0} took effect is not known: mark it first")]
+    Unsettled(String),
+    /// The order is past the point of no return.
+    #[error("{0} is past the point of no return: the order can only go forward")]
+    PastReturn(String),
+    /// The record is of another workflow.
+    #[error("the record names a step this version does not know: {0}")]
+    UnknownStep(String),
+}
+
+/// Asks for a cancellation: the worker sees it at its next checkpoint before the shipment.
+///
+/// # Errors
+/// [`NotAllowed::TooLate`] if the record, as it was seen, is past that. The write's condition says the same.
+pub fn cancel(workflow: &Workflow, seen: &Record, who: &str, now: UnixMillis) -> Result<Write, NotAllowed> {
+    let steps = workflow.cancellable();
+    if seen.status != Status::InProgress || !steps.contains(&seen.step.as_str()) {
+        return Err(NotAllowed::TooLate { status: seen.status, step: seen.step.clone() });
+    }
+    let after = Record { cancel_requested: Some(who.to_owned()), updated_at_ms: now, ..seen.clone() };
+    let guard = Guard {
+        status: vec![Status::InProgress],
+        step: steps.into_iter().map(str::to_owned).collect(),
+        ..Guard::default()
+    };
+    Ok(update(guard, seen, after))
+}
+
+/// Gives a parked order back to the workers; its message is sent to the queue afterwards. `None` if that was
+/// written before and only the sending is left: the order is unfinished and its lease is over.
+///
+/// # Errors
+/// [`NotAllowed`] if the order is finished, or a worker owns it.
+pub fn resume(seen: &Record, now: UnixMillis) -> Result<Option<Write>, NotAllowed> {
+    match (seen.status, seen.lease_until_ms) {
+        (Status::Parked, _) => {}
+        (Status::InProgress | Status::Compensating, Some(until)) if until > now => {
+            return Err(NotAllowed::Owned(until));
+        }
+        (Status::InProgress | Status::Compensating, _) => return Ok(None),
+        (status, _) => return Err(NotAllowed::NotParked(status)),
+    }
+    // The message stays on the record until a worker holds it again: the sending may crash.
+    let after = Record {
+        status: seen.parked_from.unwrap_or(Status::InProgress),
+        fence: seen.fence.next(),
+        lease_until_ms: Some(UnixMillis(0)),
+        parked_from: None,
+        parked_reason: None,
+        settled_step: None,
+        updated_at_ms: now,
+        ..seen.clone()
+    };
+    Ok(Some(update(parked(seen), seen, after)))
+}
+
+/// What an operator states about a step, having looked at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// It took effect, and this came of it.
+    Done(Outcome),
+    /// It did not take effect: it may be called again, and its key counts as fresh.
+    NotDone,
+}
+
+/// Writes down an operator's statement about the step that is due.
+///
+/// # Errors
+/// [`NotAllowed`] if the order is not parked, another step is due, or the step is never in doubt.
+pub fn mark(
+    workflow: &Workflow,
+    seen: &Record,
+    step: &str,
+    statement: Statement,
+    now: UnixMillis,
+) -> Result<Write, NotAllowed> {
+    let position = position_of(workflow, seen)?;
+    if seen.step != step {
+        return Err(NotAllowed::NotDue { due: seen.step.clone(), named: step.to_owned() });
+    }
+    let (Position::Forward(id) | Position::Backward(id)) = position;
+    if workflow.step(id).effect == Effect::Stock {
+        return Err(NotAllowed::NeverInDoubt(step.to_owned()));
+    }
+    let base = Record { fence: seen.fence.next(), updated_at_ms: now, ..seen.clone() };
+    let after = match statement {
+        Statement::Done(outcome) => {
+            let outcomes = seen.outcomes.with(step, outcome.at(now));
+            // A worker that finds the outcome of the due step there does not call again: it finishes after the
+            // last step, and it turns back where a cancellation waits.
+            let due = match workflow.next(position, Event::Done, &outcomes) {
+                _ if seen.cancel_requested.is_some() => step,
+                Ok(Move::Advance(to)) => workflow.due(Position::Forward(to)),
+                Ok(Move::Retreat(to)) => workflow.due(Position::Backward(to)),
+                _ => step,
+            };
+            Record { step: due.to_owned(), outcomes, settled_step: Some(due.to_owned()), ..base }
+        }
+        Statement::NotDone => {
+            Record { key_epoch_ms: Some(now), settled_step: Some(step.to_owned()), ..base }
+        }
+    };
+    let guard = Guard { step: vec![step.to_owned()], ..parked(seen) };
+    Ok(update(guard, seen, after))
+}
+
+/// Turns a parked order back: once resumed, what was done is undone and the order is rejected as cancelled.
+///
+/// # Errors
+/// [`NotAllowed`] if the order is not parked, or past the point of no return, or if it is not known whether the
+/// step that is due took effect.
+pub fn compensate_parked(
+    workflow: &Workflow,
+    seen: &Record,
+    who: &str,
+    now: UnixMillis,
+) -> Result<Write, NotAllowed> {
+    let Position::Forward(id) = position_of(workflow, seen)? else {
+        return Err(NotAllowed::PastReturn(seen.step.clone()));
+    };
+    let stock = workflow.step(id).effect == Effect::Stock;
+    if !stock && seen.settled_step.as_deref() != Some(seen.step.as_str()) {
+        return Err(NotAllowed::Unsettled(seen.step.clone()));
+    }
+    let refused = workflow.next(Position::Forward(id), Event::Refused, &seen.outcomes);
+    let Ok(Move::Compensate(first_undo)) = refused else {
+        return Err(NotAllowed::PastReturn(seen.step.clone()));
+    };
+    Ok(update(parked_at(seen), seen, compensating(workflow, seen, first_undo, who, now)))
+}
+
+fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: UnixMillis) -> Record {
+    let refusal = Refusal { reason: Reason::Cancelled, detail: format!("cancelled by {who}") };
+    Record {
+        parked_from: Some(Status::Compensating),
+        step: workflow.due(Position::Backward(to)).to_owned(),
+        outcomes: seen.outcomes.with(REFUSAL, refusal.to_outcome().at(now)),
+        fence: seen.fence.next(),
+        settled_step: None,
+        updated_at_ms: now,
+        ..seen.clone()
+    }
+}
+
+fn position_of(workflow: &Workflow, seen: &Record) -> Result<Position, NotAllowed> {
+    if seen.status != Status::Parked {
+        return Err(NotAllowed::NotParked(seen.status));
+    }
+    let status = seen.parked_from.unwrap_or(Status::InProgress);
+    workflow.position(status, &seen.step).map_err(|unknown| NotAllowed::UnknownStep(unknown.step))
+}
+
+/// `status = PARKED AND fence = :seen`.
+fn parked(seen: &Record) -> Guard {
+    Guard { fence: Some(seen.fence), status: vec![Status::Parked], ..Guard::default() }
+}
+
+fn parked_at(seen: &Record) -> Guard {
+    Guard { step: vec![seen.step.clone()], ..parked(seen) }
+}

@@ -1,0 +1,86 @@
+//! What the steps call, and the table of steps: [`steps`].
+//!
+//! A new step is a file here, which says its [`StepDef`] and its [`Service`], and a line in the table.
+
+pub mod inventory;
+pub mod notifications;
+pub mod payment;
+pub mod warehouse;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::order::Order;
+use crate::queue::Queue;
+use crate::record::{Outcome, Outcomes, Refusal};
+use crate::workflow::{StepDef, Workflow};
+use payment::Payment;
+
+/// What the steps reach of the outside world. `P` is the payment provider.
+#[derive(Debug, Clone)]
+pub struct World<P> {
+    /// The payment provider.
+    pub payment: P,
+    /// Where shipments are ordered.
+    pub warehouse: Queue,
+    /// Where customers are told how their orders ended.
+    pub notifications: Queue,
+}
+
+/// A step's call and its undo. Stock has none: its effect is its checkpoint.
+type Connect<P> = fn(&World<P>) -> Option<Box<dyn Service>>;
+
+/// The workflow: one line for each step, in order.
+pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
+    vec![
+        (inventory::STEP, |_| None),
+        (payment::STEP, |world| Some(Box::new(payment::ChargePayment(world.payment.clone())))),
+        (warehouse::STEP, |world| Some(Box::new(warehouse::DispatchShipment(world.warehouse.clone())))),
+        (notifications::STEP, |world| Some(Box::new(notifications::NotifyCustomer(world.notifications.clone())))),
+    ]
+}
+
+/// The law of these steps.
+pub fn workflow() -> Workflow {
+    Workflow::new(steps::<payment::Sandbox>().into_iter().map(|(definition, _)| definition).collect())
+}
+
+/// A call of a step or an undo. Every repeat of it has the same key and the same content.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The order.
+    pub order: &'a Order,
+    /// What came of the steps before.
+    pub outcomes: &'a Outcomes,
+    /// `<order_id>:<step>`: by this the callee recognises a repeat.
+    pub key: String,
+    /// How long ago the callee may have seen the key for the first time.
+    pub key_age: Duration,
+    /// When the call must have ended.
+    pub timeout: Duration,
+}
+
+/// How a call can end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It took effect.
+    Done(Outcome),
+    /// It was refused for good, and took no effect.
+    Refused(Refusal),
+    /// It may have taken effect or not; repeat it later under the same key.
+    Unavailable(String),
+    /// It may have taken effect or not, and it must not be repeated.
+    Unknown(String),
+}
+
+/// What a step calls.
+pub trait Service: Send + Sync {
+    /// Makes the step's effect. Called again after a crash, with the same key and content.
+    fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending>;
+
+    /// Takes the step's effect back. Called only for a step with an undo that left something to undo.
+    fn undo<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
+        Box::pin(async move { Ending::Unknown(format!("{} has no undo", call.key)) })
+    }
+}

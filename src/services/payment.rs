@@ -1,0 +1,104 @@
+//! `charge_payment` and its undo `refund_payment`, through a payment provider.
+
+mod sandbox;
+mod stripe;
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+
+pub use sandbox::Sandbox;
+pub use stripe::{Stripe, StripeKey};
+
+use super::{Call, Ending, Service};
+use crate::order::{Money, OrderId, PaymentMethod};
+use crate::record::Outcome;
+use crate::workflow::{Effect, Place, StepDef};
+
+/// The step.
+pub const STEP: StepDef = StepDef {
+    name: "charge_payment",
+    undo: Some("refund_payment"),
+    effect: Effect::Call,
+    place: Place::Revocable,
+};
+
+/// The fact by which a charge is known: in outcomes, results and messages.
+pub const PAYMENT_ID: &str = "payment_id";
+
+/// A charge. Every repeat under the same key has the same parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Charge<'a> {
+    /// The idempotency key.
+    pub key: &'a str,
+    /// For which order.
+    pub order_id: &'a OrderId,
+    /// How much; never 0.
+    pub amount: &'a Money,
+    /// From whom.
+    pub method: &'a PaymentMethod,
+}
+
+/// A refund of the whole charge. Every repeat under the same key has the same parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Refund<'a> {
+    /// The idempotency key.
+    pub key: &'a str,
+    /// For which order.
+    pub order_id: &'a OrderId,
+    /// Of which charge.
+    pub payment_id: &'a str,
+}
+
+/// A payment provider: it must recognise a repeated key, and answer it as it did the first time.
+pub trait Payment: Clone + Send + Sync + 'static {
+    /// How long the provider surely remembers a key; `None`: for ever.
+    const KEY_MEMORY: Option<Duration>;
+
+    /// Charges once per key. `Done` carries [`PAYMENT_ID`].
+    fn charge(&self, charge: Charge<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
+
+    /// Refunds once per key, and is done if it was refunded before.
+    fn refund(&self, refund: Refund<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
+
+    /// How the charge of an order ended whose key may be forgotten. `Unknown` if that cannot be said.
+    fn find(&self, order_id: &OrderId, timeout: Duration) -> impl Future<Output = Ending> + Send;
+}
+
+/// Charges orders through a [`Payment`].
+pub struct ChargePayment<P>(pub P);
+
+impl<P: Payment> Service for ChargePayment<P> {
+    fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
+        async move {
+            let amount = call.order.total();
+            if amount.minor == 0 {
+                return Ending::Done(Outcome::nothing());
+            }
+            if P::KEY_MEMORY.is_some_and(|memory| call.key_age >= memory) {
+                return self.0.find(&call.order.id, call.timeout).await;
+            }
+            let charge = Charge {
+                key: &call.key,
+                order_id: &call.order.id,
+                amount: &amount,
+                method: &call.order.payment_method,
+            };
+            self.0.charge(charge, call.timeout).await
+        }
+        .boxed()
+    }
+
+    fn undo<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
+        async move {
+            let charged = call.outcomes.get(STEP.name).and_then(|outcome| outcome.text(PAYMENT_ID));
+            let Some(payment_id) = charged else {
+                return Ending::Unknown("the charge has no payment ID to refund".to_owned());
+            };
+            let refund = Refund { key: &call.key, order_id: &call.order.id, payment_id };
+            self.0.refund(refund, call.timeout).await
+        }
+        .boxed()
+    }
+}

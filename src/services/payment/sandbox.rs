@@ -1,0 +1,56 @@
+//! A payment provider that moves no money: the token alone decides, as with a provider's test tokens.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{Charge, PAYMENT_ID, Payment, Refund};
+use crate::order::{OrderId, hex};
+use crate::record::{Outcome, Reason, Refusal};
+use crate::services::Ending;
+
+/// How long `pm_card_slow` takes.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// `pm_card_declined` declines, `pm_card_unavailable` is down, `pm_card_slow` takes 2 s, every other succeeds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sandbox;
+
+impl Payment for Sandbox {
+    /// The answer is a function of the key, so a key is never forgotten.
+    const KEY_MEMORY: Option<Duration> = None;
+
+    async fn charge(&self, charge: Charge<'_>, timeout: Duration) -> Ending {
+        match charge.method.as_str() {
+            "pm_card_declined" => Ending::Refused(Refusal {
+                reason: Reason::PaymentDeclined,
+                detail: "card_declined".to_owned(),
+            }),
+            "pm_card_unavailable" => Ending::Unavailable("the payment provider is down".to_owned()),
+            "pm_card_slow" => {
+                tokio::time::sleep(SLOW.min(timeout)).await;
+                if timeout < SLOW {
+                    return Ending::Unavailable("the payment provider gave no answer in time".to_owned());
+                }
+                paid(charge.key)
+            }
+            _ => paid(charge.key),
+        }
+    }
+
+    async fn refund(&self, refund: Refund<'_>, _: Duration) -> Ending {
+        Ending::Done(Outcome::of("refund_id", id("re", refund.key)))
+    }
+
+    async fn find(&self, _: &OrderId, _: Duration) -> Ending {
+        Ending::Unknown("the sandbox keeps no list of payments".to_owned())
+    }
+}
+
+fn paid(key: &str) -> Ending {
+    Ending::Done(Outcome::of(PAYMENT_ID, id("pi", key)))
+}
+
+fn id(prefix: &str, key: &str) -> String {
+    format!("{prefix}_{}", hex(&Sha256::digest(key)[..12]))
+}

@@ -1,0 +1,86 @@
+//! What Stripe's answers mean. Pure.
+
+use serde::Deserialize;
+
+/// An answer, by what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// A payment intent or a refund.
+    Object { id: String, status: String },
+    /// The result of a search.
+    List(Vec<Payment>),
+    /// The customer's bank, or Stripe for it, says no.
+    Declined(String),
+    /// Not now: ask again later, under the same key.
+    Later(String),
+    /// A stored error: this key will never give another answer.
+    SameErrorForEver,
+    /// Our request is wrong.
+    Error { status: u16, code: String },
+}
+
+/// A payment that a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Payment {
+    id: String,
+    status: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Error { error: Error },
+    List { data: Vec<Payment> },
+    Object { id: String, status: String },
+}
+
+#[derive(Deserialize)]
+struct Error {
+    #[serde(rename = "type")]
+    kind: String,
+    code: Option<String>,
+    decline_code: Option<String>,
+}
+
+pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
+    match (status, serde_json::from_slice(body)) {
+        (200..=299, Ok(Body::Object { id, status })) => Reply::Object { id, status },
+        (200..=299, Ok(Body::List { data })) => Reply::List(data),
+        (402, Ok(Body::Error { error })) if error.kind == "card_error" => {
+            let code = error.code.unwrap_or_else(|| "declined".to_owned());
+            Reply::Declined(error.decline_code.map_or(code.clone(), |why| format!("{code}: {why}")))
+        }
+        (500.., _) if replayed => Reply::SameErrorForEver,
+        (409 | 429 | 500.., _) => Reply::Later(format!("the payment provider answered {status}")),
+        (400..=499, Ok(Body::Error { error })) => {
+            Reply::Error { status, code: error.code.unwrap_or(error.kind) }
+        }
+        (400..=499, _) => Reply::Error { status, code: "unknown".to_owned() },
+        _ => Reply::Later(format!("the payment provider's answer cannot be read (status {status})")),
+    }
+}
+
+/// Whether a payment intent of this status will never be paid.
+pub(super) fn is_decline(status: &str) -> bool {
+    matches!(status, "canceled" | "requires_payment_method")
+}
+
+/// What a search says of an order's payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Paid(String),
+    Declined,
+    Undecided,
+    /// No answer at all: the search lags behind.
+    Nothing,
+}
+
+pub(super) fn settle(payments: &[Payment]) -> Found {
+    let paid = payments.iter().find(|payment| payment.status == "succeeded");
+    match (paid, payments) {
+        (Some(payment), _) => Found::Paid(payment.id.clone()),
+        (None, []) => Found::Nothing,
+        (None, all) if all.iter().all(|payment| is_decline(&payment.status)) => Found::Declined,
+        (None, _) => Found::Undecided,
+    }
+}

@@ -1,0 +1,224 @@
+//! The law of the workflow: from where, by what event, to where. Pure.
+//!
+//! The steps themselves are a table ([`crate::services::steps`]); this module knows only what a [`StepDef`]
+//! says of them. Live processing, takeover after a crash, and the tests all go through [`Workflow::next`].
+
+use std::fmt;
+
+use crate::record::{Outcomes, Status};
+
+/// What the workflow has to know of a step. The table of steps is the workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepDef {
+    /// The step's name on the record, in idempotency keys and in logs. Never changed, once orders exist.
+    pub name: &'static str,
+    /// The name of its undo, where it has one.
+    pub undo: Option<&'static str>,
+    /// How its effect becomes exactly one.
+    pub effect: Effect,
+    /// What it means for the steps around it.
+    pub place: Place,
+}
+
+/// The two kinds of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Effect and checkpoint are one DynamoDB transaction.
+    Stock,
+    /// The callee recognises `<order_id>:<step>`: a repeat of the call is no second effect.
+    Call,
+}
+
+/// Where a step stands, seen from the point of no return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the point of no return: can be refused, cancelled and undone.
+    Revocable,
+    /// The point of no return: can be refused; once accepted, the order only goes forward.
+    PointOfNoReturn,
+    /// After it: must succeed in the end.
+    Forward,
+    /// Tells the customer how the order ended: the last step of both directions.
+    Tell,
+}
+
+/// A step, by its place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(usize);
+
+/// Where an unfinished order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Position {
+    /// The step is due.
+    Forward(StepId),
+    /// The undo of the step is due; for the telling step, the telling.
+    Backward(StepId),
+}
+
+/// What happened to the step or undo that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// It took effect.
+    Done,
+    /// It was refused for good.
+    Refused,
+    /// Somebody cancelled the order, and the outcome of the step is known.
+    Cancelled,
+}
+
+/// What is written next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Move {
+    /// A checkpoint: this step is due next.
+    Advance(StepId),
+    /// The order is COMPLETED.
+    Complete,
+    /// The order is COMPENSATING, and this undo is due first.
+    Compensate(StepId),
+    /// A checkpoint on the way back: this undo is due next.
+    Retreat(StepId),
+    /// The order is REJECTED, and its stock is released.
+    Reject,
+}
+
+/// An event that cannot happen there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} cannot happen at {position}")]
+pub struct Illegal {
+    /// The position, by name.
+    pub position: String,
+    /// The event.
+    pub event: Event,
+}
+
+/// A status and step on a record that are not of this workflow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no step {step:?} while {status}")]
+pub struct NoSuchStep {
+    /// The record's status.
+    pub status: Status,
+    /// The record's step.
+    pub step: String,
+}
+
+/// The table of steps, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workflow(Vec<StepDef>);
+
+impl Workflow {
+    /// The version written on every record that is claimed under this workflow.
+    pub const VERSION: u32 = 1;
+
+    /// A workflow of these steps, in this order.
+    ///
+    /// # Panics
+    /// If there is not exactly one point of no return with only revocable steps before it, if the last step
+    /// (and no other) does not tell, if a name stands twice, or if a step after the point of no return has an
+    /// undo: such a table is a programming error, and no order may run on it.
+    pub fn new(steps: Vec<StepDef>) -> Self {
+        let turn = steps.iter().position(|step| step.place == Place::PointOfNoReturn);
+        let turn = turn.expect("a workflow has a point of no return");
+        for (index, step) in steps.iter().enumerate() {
+            let fits = match step.place {
+                Place::Revocable => index < turn,
+                Place::PointOfNoReturn => index == turn && step.undo.is_none(),
+                Place::Forward => index > turn && index + 1 < steps.len() && step.undo.is_none(),
+                Place::Tell => index > turn && index + 1 == steps.len() && step.undo.is_none(),
+            };
+            assert!(fits, "{} cannot stand at place {index}", step.name);
+            assert!(step.effect == Effect::Call || step.place == Place::Revocable, "{} moves stock", step.name);
+        }
+        assert_eq!(steps.last().map(|step| step.place), Some(Place::Tell), "the last step tells the customer");
+        let mut names: Vec<&str> = steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name stands once: {names:?}");
+        Workflow(steps)
+    }
+
+    /// Every step, in order.
+    pub fn steps(&self) -> impl Iterator<Item = (StepId, &StepDef)> {
+        self.0.iter().enumerate().map(|(index, step)| (StepId(index), step))
+    }
+
+    /// What the table says of a step.
+    pub fn step(&self, id: StepId) -> &StepDef {
+        &self.0[id.0]
+    }
+
+    /// Where a new order starts.
+    pub fn first(&self) -> StepId {
+        StepId(0)
+    }
+
+    /// The name of what is due at `position`: a step's, or an undo's.
+    pub fn due(&self, position: Position) -> &'static str {
+        match position {
+            Position::Forward(id) => self.step(id).name,
+            Position::Backward(id) => self.step(id).undo.unwrap_or(self.step(id).name),
+        }
+    }
+
+    /// The position that a record's status and step name. A parked record is where it was parked.
+    ///
+    /// # Errors
+    /// [`NoSuchStep`] if the names are not of this workflow, or the order is finished.
+    pub fn position(&self, status: Status, step: &str) -> Result<Position, NoSuchStep> {
+        let found = self.steps().find_map(|(id, _)| match status {
+            Status::InProgress => Some(Position::Forward(id)).filter(|at| self.due(*at) == step),
+            Status::Compensating => Some(Position::Backward(id)).filter(|at| self.due(*at) == step),
+            _ => None,
+        });
+        found.ok_or_else(|| NoSuchStep { status, step: step.to_owned() })
+    }
+
+    /// The names of the steps at which an order can still be cancelled.
+    pub fn cancellable(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|step| step.place == Place::Revocable).map(|step| step.name).collect()
+    }
+
+    /// The law: what is written after `event` at `position`. `outcomes` are those known by then, the present
+    /// step's included if it is done.
+    ///
+    /// # Errors
+    /// [`Illegal`] names both halves of a pair that cannot happen.
+    pub fn next(&self, position: Position, event: Event, outcomes: &Outcomes) -> Result<Move, Illegal> {
+        use Place::{Forward, PointOfNoReturn, Revocable, Tell};
+        let place = match position {
+            Position::Forward(id) | Position::Backward(id) => self.step(id).place,
+        };
+        match (position, place, event) {
+            (Position::Forward(_), Tell, Event::Done) => Ok(Move::Complete),
+            (Position::Forward(id), _, Event::Done) => Ok(Move::Advance(StepId(id.0 + 1))),
+            (Position::Forward(id), Revocable, Event::Refused | Event::Cancelled)
+            | (Position::Forward(id), PointOfNoReturn, Event::Refused) => {
+                Ok(Move::Compensate(self.undo_before(StepId(id.0 + 1), outcomes)))
+            }
+            (Position::Backward(_), Tell, Event::Done) => Ok(Move::Reject),
+            (Position::Backward(id), _, Event::Done) => Ok(Move::Retreat(self.undo_before(id, outcomes))),
+            (Position::Forward(_), PointOfNoReturn, Event::Cancelled)
+            | (Position::Forward(_), Forward | Tell, Event::Refused | Event::Cancelled)
+            | (Position::Backward(_), _, Event::Refused | Event::Cancelled) => {
+                Err(Illegal { position: self.due(position).to_owned(), event })
+            }
+        }
+    }
+
+    /// The last step before `end` whose call left something to undo, or else the telling step. Stock is not
+    /// among them: it is released by the write that ends the order.
+    fn undo_before(&self, end: StepId, outcomes: &Outcomes) -> StepId {
+        let undoable = self.0[..end.0].iter().rposition(|step| {
+            step.effect == Effect::Call && step.undo.is_some() && outcomes.left_something(step.name)
+        });
+        StepId(undoable.unwrap_or(self.0.len() - 1))
+    }
+}
+
+impl fmt::Display for Workflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|step| step.name).collect();
+        f.write_str(&names.join(" -> "))
+    }
+}
+
+#[cfg(test)]
+mod tests;
