@@ -1,5 +1,6 @@
 //! The time an invocation has: every budget is a share of what is left before Lambda's deadline.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixMillis};
@@ -12,6 +13,11 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// With less than this, or a quarter of the invocation if that is less, no call is started.
 const CALL_MIN: Duration = Duration::from_secs(1);
 
+/// What an invocation has that comes without a deadline.
+const WITHOUT_DEADLINE: Duration = Duration::from_secs(30);
+/// That an invocation has no deadline is said once: it is the same with every one.
+static SAID: Once = Once::new();
+
 /// The time of one invocation.
 #[derive(Debug, Clone)]
 pub struct Budget {
@@ -21,6 +27,17 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// The time of an invocation that Lambda ends at `deadline`. A deadline that has passed already is none, as
+    /// `cargo lambda watch` sends 1970.
+    pub fn for_invocation(deadline: UnixMillis, clock: Clock) -> Self {
+        let now = clock.now();
+        if deadline > now {
+            return Budget::until(deadline, clock);
+        }
+        SAID.call_once(|| tracing::warn!("the deadline of the invocation has passed: taking 30 s instead"));
+        Budget::until(now + WITHOUT_DEADLINE, clock)
+    }
+
     /// Until `deadline`, from now on.
     pub fn until(deadline: UnixMillis, clock: Clock) -> Self {
         let total = deadline.since(clock.now());
@@ -101,6 +118,14 @@ mod tests {
     fn a_call_is_not_started_one_millisecond_too_late() {
         assert_eq!(budget(3_000, 1_650).call(), Some(Duration::from_millis(750)));
         assert_eq!(budget(3_000, 1_651).call(), None);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_none() {
+        let clock = || Clock::from_fn(|| UnixMillis(1_000));
+        assert_eq!(Budget::for_invocation(UnixMillis(1_000), clock()).left(), Duration::from_secs(30));
+        assert_eq!(Budget::for_invocation(UnixMillis(0), clock()).left(), Duration::from_secs(30));
+        assert_eq!(Budget::for_invocation(UnixMillis(1_001), clock()).left(), Duration::from_millis(1));
     }
 
     #[test]

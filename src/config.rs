@@ -73,6 +73,8 @@ pub struct Config {
     pub rules: Rules,
     /// How many orders of one batch are in flight at once.
     pub order_concurrency: usize,
+    /// The least level that is logged: Lambda's own setting.
+    pub log_level: String,
 }
 
 /// The payment provider and how to reach it.
@@ -147,6 +149,7 @@ impl Config {
                 lease_grace: Duration::from_millis(number(lookup, name::LEASE_GRACE_MS, 5000, 0, 900_000)?.into()),
             },
             order_concurrency: number(lookup, name::ORDER_CONCURRENCY, 64, 1, 10_000)? as usize,
+            log_level: set(lookup, "AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod function;
 pub mod order;
 pub mod processor;
 pub mod protocol;

@@ -1,10 +1,15 @@
 //! The Lambda function: reads its configuration, opens its connections, handles batches.
 
-use order_processor::function::Function;
-use order_processor::{config::Config, telemetry};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use order_processor::batch::Batches;
+use order_processor::budget::Budget;
+use order_processor::clock::{Clock, UnixMillis};
+use order_processor::config::Config;
+use order_processor::{function, telemetry};
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), Error> {
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(error) => {
@@ -13,7 +18,18 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         }
     };
     telemetry::start(&config.log_level);
-    let function = Function::start(config).await?;
-    let function = &function;
-    lambda_runtime::run(lambda_runtime::service_fn(move |event| function.invoke(event))).await
+    let batches = match function::start(config).await {
+        Ok(batches) => batches,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+    };
+    let batches = &batches;
+    lambda_runtime::run(service_fn(move |event| handle(batches, event))).await
+}
+
+async fn handle(batches: &Batches, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
+    let budget = Budget::for_invocation(UnixMillis(event.context.deadline), Clock::system());
+    Ok(batches.handle(&event.payload, &budget).await?)
 }

@@ -1,0 +1,133 @@
+//! The function put together: from a [`Config`] to [`Batches`] with open connections.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_types::body::SdkBody;
+use futures_util::future::join_all;
+
+use crate::batch::Batches;
+use crate::clock::Clock;
+use crate::config::{Config, KeySource, PaymentConfig};
+use crate::processor::Processor;
+use crate::queue::Queue;
+use crate::services::World;
+use crate::services::payment::{Payment, Sandbox, Stripe, StripeKey};
+use crate::store::Store;
+
+/// A connection within a region, or to Stripe, takes milliseconds; a second means that it will not come.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The SDK's default is a second before the first retry: more than a function of 3 s can spare.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+/// The longest wait between two attempts of one request.
+const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// Warming up is worth less than starting.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("STRIPE_SECRET_ARN: the secret could not be read: {0}")]
+pub struct SecretError(String);
+
+/// One pool of connections for the AWS services and the payment provider: one TLS stack, warmed once.
+pub fn connector() -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let connector = Connector::builder().connector_settings(settings);
+    SharedHttpConnector::new(connector.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build())
+}
+
+/// `connector` as the SDK wants it.
+pub fn http_client(connector: SharedHttpConnector) -> SharedHttpClient {
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// The SDK's configuration from the environment, as everywhere in AWS, over `connector`.
+pub async fn sdk_config(connector: &SharedHttpConnector) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client(connector.clone()))
+        .retry_config(retries())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .load()
+        .await
+}
+
+/// How the SDK repeats a request.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(RETRY_BACKOFF)
+        .with_max_backoff(RETRY_BACKOFF_MAX)
+}
+
+/// Starts the function: reads the secret, if there is one, and opens the connections.
+///
+/// # Errors
+/// [`SecretError`] if Stripe's key cannot be read. A failed warm-up is no error.
+pub async fn start(config: Config) -> Result<Batches, SecretError> {
+    let connector = connector();
+    let sdk = sdk_config(&connector).await;
+    warm_up(&sdk, &connector, &config).await;
+    match config.payment.clone() {
+        PaymentConfig::Sandbox => Ok(assemble(config, &sdk, Sandbox, Clock::system())),
+        PaymentConfig::Stripe { base, key } => {
+            let key = match key {
+                KeySource::Plain(key) => key,
+                KeySource::Secret(arn) => read_secret(&sdk, &arn).await?,
+            };
+            Ok(assemble(config, &sdk, Stripe::new(connector, &base, key), Clock::system()))
+        }
+    }
+}
+
+/// Wires the parts together.
+pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: Clock) -> Batches {
+    let sqs = aws_sdk_sqs::Client::new(sdk);
+    let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table);
+    let world = World {
+        payment,
+        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
+        notifications: Queue::new(sqs.clone(), config.notifications_queue_url),
+    };
+    let processor = Processor::new(store, &world, config.rules, clock.clone(), fastrand::Rng::new());
+    let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
+    Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock)
+}
+
+async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretError> {
+    let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+    let secret = secrets.get_secret_value().secret_id(arn).send().await;
+    let secret = secret.map_err(|error| SecretError(error.into_service_error().to_string()))?;
+    let key = secret.secret_string.ok_or_else(|| SecretError("it is not a string".to_owned()))?;
+    Ok(StripeKey(key.trim().to_owned()))
+}
+
+/// Opens a connection to each service by a request that means nothing, so that the first order need not wait
+/// for TLS. Whatever comes back is fine.
+async fn warm_up(sdk: &SdkConfig, connector: &SharedHttpConnector, config: &Config) {
+    let mut urls = vec![endpoint(sdk, "DynamoDB", "dynamodb"), endpoint(sdk, "SQS", "sqs")];
+    if let PaymentConfig::Stripe { base, .. } = &config.payment {
+        urls.push(Some(base.clone()));
+    }
+    let requests = urls.into_iter().flatten().filter_map(|url| {
+        let request = http::Request::get(url).body(SdkBody::empty()).ok()?.try_into().ok()?;
+        Some(connector.call(request))
+    });
+    let _ = tokio::time::timeout(WARM_UP, join_all(requests)).await;
+}
+
+fn endpoint(sdk: &SdkConfig, service_id: &str, host: &str) -> Option<String> {
+    let key = aws_types::service_config::ServiceConfigKey::builder()
+        .service_id(service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let own = key.ok().and_then(|key| sdk.service_config()?.load_config(key));
+    let own = own.or_else(|| sdk.endpoint_url().map(str::to_owned));
+    own.or_else(|| Some(format!("https://{host}.{}.amazonaws.com", sdk.region()?)))
+}
