@@ -1,1 +1,16 @@
-//! The local stack: embedded servers, a payment provider, a Runtime API host and an event source.
+//! The local stack: everything AWS and the payment provider would be, on this machine and without Docker.
+//!
+//! | module | what it stands for |
+//! |---|---|
+//! | [`aws`] | the two AWS endpoints the function talks to, from [`dynamodb`] and [`sqs`] |
+//!
+//! The servers are plain functions from a request to an answer. They are reached in one of two ways:
+//! [`connector`] hands them to an AWS SDK client in the same process (no sockets, so a paused clock works),
+//! and [`server`] puts them behind a loopback port. [`faults`] sits between an SDK client and a connector.
+
+pub mod aws;
+pub mod connector;
+pub mod dynamodb;
+pub mod faults;
+pub mod server;
+pub mod sqs;

@@ -1,0 +1,7 @@
+//! Everything that is tested from outside the library, as one binary.
+
+#![cfg(feature = "local")]
+
+mod local_aws;
+mod local_faults;
+mod local_world;
