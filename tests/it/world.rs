@@ -1,0 +1,306 @@
+//! A whole world in one process: the shipped code and the real SDK, an embedded DynamoDB and SQS, a payment
+//! provider, faults in between, and a clock that the test owns.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::SqsEvent;
+use aws_sdk_dynamodb as dynamodb;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs as sqs;
+use aws_sdk_sqs::types::QueueAttributeName;
+use order_processor::batch::Batches;
+use order_processor::budget::Budget;
+use order_processor::clock::{Clock, UnixMillis};
+use order_processor::config::Config;
+use order_processor::function;
+use order_processor::local::aws::EmbeddedAws;
+use order_processor::local::connector;
+use order_processor::local::faults::Faults;
+use order_processor::local::payment_provider::PaymentProvider;
+use order_processor::order::Order;
+use order_processor::record::Record;
+use order_processor::services::payment::{Stripe, StripeKey};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use tracing::subscriber::DefaultGuard;
+
+use crate::local_world::{TABLE, n, queue, s, table};
+
+/// 2026-11-24T01:00:01.123Z.
+const START: UnixMillis = UnixMillis(1_795_482_001_123);
+/// The function's timeout.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub const SOURCE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:orders";
+
+pub struct World {
+    pub faults: Faults,
+    pub payments: PaymentProvider,
+    pub clock: Clock,
+    pub sdk: SdkConfig,
+    pub table: dynamodb::Client,
+    pub sqs: sqs::Client,
+    pub source_url: String,
+    pub variables: BTreeMap<&'static str, String>,
+    aws: EmbeddedAws,
+    logs: Logs,
+    _logging: DefaultGuard,
+}
+
+/// One record of an event.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: String,
+    pub body: String,
+    pub receive_count: u32,
+    pub group: Option<String>,
+    pub arn: String,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The message IDs that are to be delivered again.
+    pub failed: Vec<String>,
+    /// The log line of each record, by message ID.
+    pub lines: BTreeMap<String, Map<String, Value>>,
+}
+
+impl Outcome {
+    /// The log field `outcome` of each record, in the order of their IDs.
+    pub fn outcomes(&self) -> Vec<&str> {
+        self.lines.values().map(|line| line["outcome"].as_str().unwrap()).collect()
+    }
+
+    pub fn result(&self, id: &str) -> &str {
+        self.lines[id]["result"].as_str().unwrap_or_else(|| panic!("no result: {:?}", self.lines[id]))
+    }
+}
+
+pub fn order_json(id: &str) -> Value {
+    json!({
+        "order_id": id,
+        "customer_id": "cus-42",
+        "placed_at": "2026-11-24T01:00:00Z",
+        "currency": "USD",
+        "items": [{ "sku": "mug", "quantity": 2, "unit_price": 1299 }],
+        "payment_method": "pm_card_visa",
+    })
+}
+
+pub fn message(id: &str, order: &Value) -> Message {
+    raw(id, &order.to_string())
+}
+
+pub fn raw(id: &str, body: &str) -> Message {
+    Message { id: id.into(), body: body.into(), receive_count: 1, group: None, arn: SOURCE_ARN.into() }
+}
+
+impl Message {
+    pub fn received(mut self, receive_count: u32) -> Self {
+        self.receive_count = receive_count;
+        self
+    }
+
+    /// In a message group of a FIFO queue.
+    pub fn in_fifo_group(mut self, group: &str) -> Self {
+        self.group = Some(group.into());
+        self.arn = format!("{SOURCE_ARN}.fifo");
+        self
+    }
+
+    fn record(&self, receipt: &str) -> Value {
+        let mut attributes = json!({
+            "ApproximateReceiveCount": self.receive_count.to_string(),
+            "SentTimestamp": START.0.to_string(),
+        });
+        if let Some(group) = &self.group {
+            attributes["MessageGroupId"] = json!(group);
+        }
+        json!({
+            "messageId": self.id, "receiptHandle": receipt, "body": self.body, "attributes": attributes,
+            "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
+            "eventSourceARN": self.arn, "awsRegion": "us-east-1",
+        })
+    }
+}
+
+impl World {
+    /// A world with ten mugs.
+    pub async fn new() -> Self {
+        World::with_faults(Faults::none()).await
+    }
+
+    pub async fn with_faults(faults: Faults) -> Self {
+        let started = Instant::now();
+        let clock = Clock::from_fn(move || START + started.elapsed());
+        let aws = EmbeddedAws::in_process(clock.clone());
+        let payments = PaymentProvider::new(clock.clone());
+        let sdk = aws.sdk_config(aws.connector());
+        let (table, sqs) = (table(&sdk).await, sqs::Client::new(&sdk));
+        let source_url = queue(&sqs, "orders", &[(QueueAttributeName::VisibilityTimeout, "60")]).await;
+        let mut variables = BTreeMap::from([
+            ("ORDERS_TABLE", TABLE.to_owned()),
+            ("PAYMENT_PROVIDER", "stripe".to_owned()),
+            ("STRIPE_API_KEY", "sk_test_1".to_owned()),
+        ]);
+        for (variable, name) in [
+            ("DEAD_LETTER_QUEUE_URL", "orders-dlq"),
+            ("WAREHOUSE_QUEUE_URL", "warehouse"),
+            ("NOTIFICATIONS_QUEUE_URL", "notifications"),
+        ] {
+            variables.insert(variable, queue(&sqs, name, &[]).await);
+        }
+        let (logs, logging) = Logs::capture();
+        let world = World {
+            faults, payments, clock, sdk, table, sqs, source_url, variables, aws, logs, _logging: logging,
+        };
+        world.stock("mug", 10).await;
+        world
+    }
+
+    /// A worker of its own: another environment of the function.
+    pub fn worker(&self) -> Batches {
+        let (aws, payments) = (self.aws.clone(), self.payments.clone());
+        let services = connector::connector(move |request| {
+            let (aws, payments) = (aws.clone(), payments.clone());
+            async move {
+                match request.uri().path().starts_with("/v1/") {
+                    true => payments.answer(request).await,
+                    false => Ok(aws.answer(request).await),
+                }
+            }
+        });
+        let connector = self.faults.wrap(services);
+        let sdk = self.aws.sdk_config(connector.clone());
+        let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
+        let stripe = Stripe::new(connector, "http://payments.invalid", StripeKey("sk_test_1".into()));
+        function::assemble(config, &sdk, stripe, self.clock.clone())
+    }
+
+    pub async fn deliver(&self, messages: &[Message]) -> Outcome {
+        self.deliver_to(&self.worker(), messages).await
+    }
+
+    pub async fn deliver_to(&self, worker: &Batches, messages: &[Message]) -> Outcome {
+        self.deliver_within(worker, messages, TIMEOUT).await
+    }
+
+    pub async fn deliver_within(&self, worker: &Batches, messages: &[Message], timeout: Duration) -> Outcome {
+        let before = self.logs.len();
+        let event = self.event(messages);
+        let budget = Budget::until(self.clock.now() + timeout, self.clock.clone());
+        let response = worker.handle(&event, &budget).await.unwrap();
+        let failed = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        let lines = self.logs.since(before).into_iter().filter(|line| line["message"] == "record");
+        let lines = lines.map(|line| (line["message_id"].as_str().unwrap().to_owned(), line)).collect();
+        Outcome { failed, lines }
+    }
+
+    pub fn event(&self, messages: &[Message]) -> SqsEvent {
+        let records: Vec<Value> = messages.iter().map(|message| message.record("receipt")).collect();
+        serde_json::from_value(json!({ "Records": records })).unwrap()
+    }
+
+    pub async fn stock(&self, sku: &str, available: u64) {
+        let item = self.table.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
+        item.item("available", n(available)).send().await.unwrap();
+    }
+
+    pub async fn available(&self, sku: &str) -> u64 {
+        let item = self.item(&format!("STOCK#{sku}")).await.expect("a stock item");
+        item["available"].as_n().unwrap().parse().unwrap()
+    }
+
+    pub async fn item(&self, pk: &str) -> Option<std::collections::HashMap<String, AttributeValue>> {
+        let request = self.table.get_item().table_name(TABLE).consistent_read(true).key("pk", s(pk));
+        request.send().await.unwrap().item
+    }
+
+    pub async fn record(&self, id: &str) -> Option<Record> {
+        self.item(&format!("ORDER#{id}")).await.map(|item| serde_dynamo::from_item(item).unwrap())
+    }
+
+    /// Puts a record as a test wants it.
+    pub async fn put(&self, record: &Record) {
+        let item = serde_dynamo::to_item(record).unwrap();
+        self.table.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// What the queue behind `variable` has now, taken out.
+    pub async fn drain(&self, variable: &str) -> Vec<sqs::types::Message> {
+        let mut messages = Vec::new();
+        loop {
+            let request = self.sqs.receive_message().queue_url(&self.variables[variable]).max_number_of_messages(10);
+            let request = request.message_attribute_names("All").visibility_timeout(3600);
+            let some = request.send().await.unwrap().messages.unwrap_or_default();
+            if some.is_empty() {
+                return messages;
+            }
+            messages.extend(some);
+        }
+    }
+
+    pub fn log_text(&self) -> String {
+        self.logs.text()
+    }
+
+    /// The DynamoDB requests since request `number`.
+    pub fn dynamodb_requests(&self, since: usize) -> Vec<String> {
+        let log = self.faults.log().into_iter().skip(since).map(|passage| passage.operation);
+        log.filter_map(|operation| operation.strip_prefix("DynamoDB ").map(str::to_owned)).collect()
+    }
+}
+
+/// An attribute of a message.
+pub fn attribute<'m>(message: &'m sqs::types::Message, name: &str) -> Option<&'m str> {
+    message.message_attributes()?.get(name)?.string_value()
+}
+
+pub fn fingerprint(order: &Value) -> String {
+    Order::parse(&order.to_string()).unwrap().fingerprint().to_string()
+}
+
+/// The JSON log of this thread.
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    fn capture() -> (Self, DefaultGuard) {
+        let logs = Logs::default();
+        let writer = logs.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter("warn,order_processor=debug")
+            .with_writer(move || writer.clone())
+            .finish();
+        (logs, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn len(&self) -> usize {
+        self.text().lines().count()
+    }
+
+    fn since(&self, line: usize) -> Vec<Map<String, Value>> {
+        self.text().lines().skip(line).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
