@@ -3,6 +3,7 @@
 //! | module | what it stands for |
 //! |---|---|
 //! | [`aws`] | the two AWS endpoints the function talks to, from [`dynamodb`] and [`sqs`] |
+//! | [`payment_provider`] | the API of a payment provider |
 //!
 //! The servers are plain functions from a request to an answer. They are reached in one of two ways:
 //! [`connector`] hands them to an AWS SDK client in the same process (no sockets, so a paused clock works),
@@ -12,5 +13,6 @@ pub mod aws;
 pub mod connector;
 pub mod dynamodb;
 pub mod faults;
+pub mod payment_provider;
 pub mod server;
 pub mod sqs;

@@ -1,0 +1,315 @@
+//! The operations: what they require of a request, and what they do to the ledger.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::ledger::{Ledger, Payment, PaymentStatus, Refund};
+use super::reply::Reply;
+use crate::clock::UnixMillis;
+
+/// A request, taken apart.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// Of the form body, or of the query where there is no body; sorted.
+    pub(super) parameters: Vec<(String, String)>,
+    pub(super) idempotency_key: Option<String>,
+    /// The order it is about, as far as the request says.
+    pub(super) order_id: Option<String>,
+    pub(super) authorized: bool,
+}
+
+/// What an operation did.
+pub(super) struct Execution {
+    pub(super) reply: Reply,
+    /// Whether a repeat under the same key gets this reply. Stripe keeps what happened from the moment a request
+    /// is valid and begins to run; a refused parameter is not kept.
+    pub(super) kept: bool,
+    pub(super) takes: Duration,
+}
+
+impl Call {
+    pub(super) fn read(request: &http::Request<Bytes>) -> Call {
+        let (headers, uri) = (request.headers(), request.uri());
+        let encoded = match *request.method() {
+            Method::POST => request.body().as_ref(),
+            _ => uri.query().unwrap_or_default().as_bytes(),
+        };
+        let mut parameters: Vec<_> = form_urlencoded::parse(encoded).into_owned().collect();
+        parameters.sort();
+        let mut call = Call {
+            method: request.method().clone(),
+            path: uri.path().to_owned(),
+            parameters,
+            idempotency_key: header(headers, "idempotency-key"),
+            order_id: None,
+            authorized: header(headers, "authorization").is_some_and(|value| has_key(&value)),
+        };
+        let searched = call.get("query").and_then(searched_order);
+        call.order_id = call.get("metadata[order_id]").or(searched).map(str::to_owned);
+        call
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn require(&self, name: &str) -> Result<&str, Reply> {
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+            Reply::invalid(name, "parameter_missing", format!("Missing required param: {name}."))
+        })
+    }
+
+    /// Refuses every parameter that is neither known nor metadata, and metadata beyond Stripe's limits.
+    fn only(&self, known: &[&str]) -> Result<(), Reply> {
+        for (name, value) in &self.parameters {
+            if name.starts_with("metadata[") && name.ends_with(']') {
+                if value.len() > MAX_METADATA_VALUE {
+                    let message = format!("Metadata values can have up to {MAX_METADATA_VALUE} characters.");
+                    return Err(Reply::invalid(name, "parameter_invalid_string_too_long", message));
+                }
+            } else if !known.contains(&name.as_str()) {
+                let message = format!("Received unknown parameter: {name}");
+                return Err(Reply::invalid(name, "parameter_unknown", message));
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(&self) -> Value {
+        let entries = self.parameters.iter().filter_map(|(name, value)| {
+            let key = name.strip_prefix("metadata[")?.strip_suffix(']')?;
+            Some((key.to_owned(), Value::from(value.as_str())))
+        });
+        Value::Object(entries.collect())
+    }
+}
+
+/// <https://docs.stripe.com/api/metadata>
+const MAX_METADATA_VALUE: usize = 500;
+
+/// "The amount value supports up to eight digits", <https://docs.stripe.com/api/payment_intents/create>.
+const MAX_AMOUNT: u64 = 99_999_999;
+
+/// The answer time of a slow card.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// `POST /v1/payment_intents`
+pub(super) fn charge(ledger: &mut Ledger, call: &Call, now: UnixMillis) -> Execution {
+    let (amount, currency, method) = match charge_parameters(call) {
+        Ok(parameters) => parameters,
+        Err(reply) => return Execution::refused(reply),
+    };
+    if method == "pm_card_unavailable" {
+        return Execution::refused(Reply::usual(StatusCode::SERVICE_UNAVAILABLE));
+    }
+    let decline = decline(method);
+    let status = match (call.get("confirm"), decline) {
+        (Some("true"), None) => PaymentStatus::Succeeded,
+        (Some("true"), Some(_)) => PaymentStatus::RequiresPaymentMethod,
+        _ => PaymentStatus::RequiresConfirmation,
+    };
+    let payment = Payment {
+        payment_id: format!("pi_{:024}", ledger.payments.len() + 1),
+        order_id: call.order_id.clone(),
+        idempotency_key: call.idempotency_key.clone(),
+        amount,
+        currency: currency.to_owned(),
+        payment_method: method.to_owned(),
+        status,
+        created: now,
+    };
+    let mut intent = intent(&payment);
+    intent["metadata"] = call.metadata();
+    ledger.payments.push(payment);
+    let reply = match decline {
+        Some((code, decline_code, message)) if status == PaymentStatus::RequiresPaymentMethod => {
+            Reply::declined(code, decline_code, message, intent)
+        }
+        _ => Reply::ok(intent),
+    };
+    let takes = if method == "pm_card_slow" { SLOW } else { Duration::ZERO };
+    Execution { reply, kept: true, takes }
+}
+
+fn charge_parameters(call: &Call) -> Result<(u64, &str, &str), Reply> {
+    call.only(&[
+        "amount",
+        "currency",
+        "payment_method",
+        "payment_method_types[]",
+        "payment_method_types[0]",
+        "confirm",
+        "error_on_requires_action",
+        "description",
+    ])?;
+    let amount = call.require("amount")?;
+    let amount: u64 = amount.parse().map_err(|_| {
+        Reply::invalid("amount", "parameter_invalid_integer", format!("Invalid integer: {amount}"))
+    })?;
+    if amount == 0 {
+        let message = "This value must be greater than or equal to 1.".to_owned();
+        return Err(Reply::invalid("amount", "parameter_invalid_integer", message));
+    }
+    if amount > MAX_AMOUNT {
+        let message = format!("Amount must be no more than {MAX_AMOUNT}.");
+        return Err(Reply::invalid("amount", "amount_too_large", message));
+    }
+    let currency = call.require("currency")?;
+    if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return Err(Reply::refused("currency_invalid", format!("Invalid currency: {currency}.")));
+    }
+    for flag in ["confirm", "error_on_requires_action"] {
+        if let Some(value) = call.get(flag)
+            && !matches!(value, "true" | "false")
+        {
+            return Err(Reply::invalid(
+                flag,
+                "parameter_invalid_boolean",
+                format!("Invalid boolean: {value}"),
+            ));
+        }
+    }
+    Ok((amount, currency, call.require("payment_method")?))
+}
+
+/// Code, decline code and message for the tokens of cards that are refused, after
+/// <https://docs.stripe.com/testing#declined-payments>; any other card is good.
+fn decline(payment_method: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    let declined = ("card_declined", "generic_decline", "Your card was declined.");
+    match payment_method {
+        "pm_card_declined" | "pm_card_chargeDeclined" | "pm_card_visa_chargeDeclined" => Some(declined),
+        "pm_card_chargeDeclinedInsufficientFunds" | "pm_card_visa_chargeDeclinedInsufficientFunds" => {
+            Some(("card_declined", "insufficient_funds", "Your card has insufficient funds."))
+        }
+        "pm_card_authenticationRequired" => {
+            Some(("authentication_required", "authentication_required", "Your card requires authentication."))
+        }
+        _ => None,
+    }
+}
+
+/// `POST /v1/refunds`
+pub(super) fn refund(ledger: &mut Ledger, call: &Call, now: UnixMillis) -> Execution {
+    match refundable(ledger, call) {
+        Err(reply) => Execution::refused(reply),
+        Ok(payment) => {
+            let refund = Refund {
+                refund_id: format!("re_{:024}", ledger.refunds.len() + 1),
+                payment_id: payment.payment_id.clone(),
+                order_id: payment.order_id.clone(),
+                idempotency_key: call.idempotency_key.clone(),
+                amount: payment.amount,
+                created: now,
+            };
+            let reply = Reply::ok(json!({
+                "id": refund.refund_id,
+                "object": "refund",
+                "amount": refund.amount,
+                "currency": payment.currency,
+                "payment_intent": refund.payment_id,
+                "charge": charge_id(payment),
+                "metadata": call.metadata(),
+                "created": now.0 / 1000,
+                "status": "succeeded",
+            }));
+            ledger.refunds.push(refund);
+            Execution { reply, kept: true, takes: Duration::ZERO }
+        }
+    }
+}
+
+fn refundable<'a>(ledger: &'a Ledger, call: &Call) -> Result<&'a Payment, Reply> {
+    call.only(&["payment_intent", "reason"])?;
+    let payment_id = call.require("payment_intent")?;
+    let payment = ledger.payment(payment_id).ok_or_else(|| {
+        Reply::invalid(
+            "payment_intent",
+            "resource_missing",
+            format!("No such payment_intent: '{payment_id}'"),
+        )
+    })?;
+    if payment.status != PaymentStatus::Succeeded {
+        let message =
+            format!("This PaymentIntent ({payment_id}) does not have a successful charge to refund.");
+        return Err(Reply::refused("payment_intent_unexpected_state", message));
+    }
+    if ledger.refunds.iter().any(|refund| refund.payment_id == payment_id) {
+        let message = format!("Charge {} has already been refunded.", charge_id(payment));
+        return Err(Reply::refused("charge_already_refunded", message));
+    }
+    Ok(payment)
+}
+
+/// `GET /v1/payment_intents/search`, newest first, without what is younger than `lag`.
+pub(super) fn search(ledger: &Ledger, call: &Call, now: UnixMillis, lag: Duration) -> Reply {
+    let order_id = match call.require("query").map(searched_order) {
+        Err(reply) => return reply,
+        Ok(None) => {
+            let message =
+                "Only queries of the form metadata['order_id']:'...' are understood here.".to_owned();
+            return Reply::invalid("query", "parameter_invalid_string", message);
+        }
+        Ok(Some(order_id)) => order_id,
+    };
+    let indexed = ledger.payments_of(order_id).rev().filter(|payment| now.since(payment.created) >= lag);
+    Reply::ok(json!({
+        "object": "search_result",
+        "url": "/v1/payment_intents/search",
+        "has_more": false,
+        "next_page": null,
+        "data": indexed.map(intent).collect::<Vec<_>>(),
+    }))
+}
+
+/// `GET /v1/payment_intents/{id}`
+pub(super) fn retrieve(ledger: &Ledger, path: &str) -> Reply {
+    match path.strip_prefix("/v1/payment_intents/").and_then(|id| ledger.payment(id)) {
+        Some(payment) => Reply::ok(intent(payment)),
+        None => Reply::not_found(&Method::GET, path),
+    }
+}
+
+impl Execution {
+    fn refused(reply: Reply) -> Self {
+        Execution { reply, kept: false, takes: Duration::ZERO }
+    }
+}
+
+fn intent(payment: &Payment) -> Value {
+    let charged = payment.status == PaymentStatus::Succeeded;
+    json!({
+        "id": payment.payment_id,
+        "object": "payment_intent",
+        "amount": payment.amount,
+        "amount_received": if charged { payment.amount } else { 0 },
+        "currency": payment.currency,
+        "created": payment.created.0 / 1000,
+        "latest_charge": charged.then(|| charge_id(payment)),
+        "livemode": false,
+        "metadata": payment.order_id.as_ref().map_or_else(|| json!({}), |order_id| json!({ "order_id": order_id })),
+        "payment_method": payment.payment_method,
+        "status": payment.status,
+    })
+}
+
+fn charge_id(payment: &Payment) -> String {
+    payment.payment_id.replacen("pi_", "ch_", 1)
+}
+
+fn searched_order(query: &str) -> Option<&str> {
+    let value = query.trim().strip_prefix("metadata['order_id']:")?;
+    let quoted = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('\'').or_else(|| quoted('"'))
+}
+
+fn has_key(authorization: &str) -> bool {
+    authorization.strip_prefix("Bearer ").is_some_and(|key| !key.trim().is_empty())
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
