@@ -99,7 +99,11 @@ impl Batches {
     ///
     /// # Errors
     /// [`NamelessFailure`] if a failed record cannot be named; the whole batch is then delivered again.
-    pub async fn handle(&self, event: &SqsEvent, budget: &Budget) -> Result<SqsBatchResponse, NamelessFailure> {
+    pub async fn handle(
+        &self,
+        event: &SqsEvent,
+        budget: &Budget,
+    ) -> Result<SqsBatchResponse, NamelessFailure> {
         let messages: Vec<Message<'_>> = event.records.iter().map(Message::read).collect();
         let work = Work {
             before: order_of_work(&messages),
@@ -139,7 +143,9 @@ impl Batches {
         if let Some(before) = work.before[index].in_group {
             let verdict = work.verdicts[before].wait().await;
             if let Some(again) = verdict.again {
-                return Turn::Decided(Verdict::failed("deferred", again).because("an earlier one of its group failed"));
+                return Turn::Decided(
+                    Verdict::failed("deferred", again).because("an earlier one of its group failed"),
+                );
             }
         }
         let Some(before) = work.before[index].of_order else { return Turn::Run { may_claim: true } };
@@ -160,7 +166,9 @@ impl Batches {
     async fn judge(&self, message: &Message<'_>, may_claim: bool, budget: &Budget) -> Verdict {
         let order = match &message.order {
             Ok(order) => order,
-            Err(invalid) => return self.dead_letter(message, DeadLetter::invalid(message, invalid), budget).await,
+            Err(invalid) => {
+                return self.dead_letter(message, DeadLetter::invalid(message, invalid), budget).await;
+            }
         };
         let delivery =
             Delivery { order, message: message.body, receive_count: message.receive_count, may_claim };
@@ -169,7 +177,13 @@ impl Batches {
         Verdict { attempt: handled.attempt, took_over: handled.took_over, ..verdict }
     }
 
-    async fn verdict(&self, message: &Message<'_>, order: &Order, handled: &Handled, budget: &Budget) -> Verdict {
+    async fn verdict(
+        &self,
+        message: &Message<'_>,
+        order: &Order,
+        handled: &Handled,
+        budget: &Budget,
+    ) -> Verdict {
         match &handled.disposition {
             Disposition::Finished { now, result } => {
                 let outcome = match now {
@@ -179,7 +193,9 @@ impl Batches {
                 };
                 Verdict { result: Some(result.clone()), ..Verdict::deleted(outcome) }
             }
-            Disposition::Parked { reason } => Verdict { detail: reason.clone(), ..Verdict::deleted("parked") },
+            Disposition::Parked { reason } => {
+                Verdict { detail: reason.clone(), ..Verdict::deleted("parked") }
+            }
             Disposition::Busy { until } => Verdict::failed("in_progress", Delay::until(*until)),
             Disposition::Retry { why } => {
                 Verdict::failed("retry", Delay::backoff(message.receive_count)).because(why)
@@ -189,7 +205,9 @@ impl Batches {
                 self.dead_letter(message, DeadLetter::conflict(message, order, stored), budget).await
             }
             Disposition::Stale => self.dead_letter(message, DeadLetter::stale(message, order), budget).await,
-            Disposition::Future => self.dead_letter(message, DeadLetter::future(message, order), budget).await,
+            Disposition::Future => {
+                self.dead_letter(message, DeadLetter::future(message, order), budget).await
+            }
         }
     }
 

@@ -146,7 +146,9 @@ impl Config {
                 retention: DAY * retention_days,
                 max_order_age: DAY * order_age_days,
                 max_receive_count: number(lookup, name::MAX_RECEIVE_COUNT, 20, 1, 1000)?,
-                lease_grace: Duration::from_millis(number(lookup, name::LEASE_GRACE_MS, 5000, 0, 900_000)?.into()),
+                lease_grace: Duration::from_millis(
+                    number(lookup, name::LEASE_GRACE_MS, 5000, 0, 900_000)?.into(),
+                ),
             },
             order_concurrency: number(lookup, name::ORDER_CONCURRENCY, 64, 1, 10_000)? as usize,
             log_level: set(lookup, "AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
@@ -174,7 +176,9 @@ fn key(lookup: Lookup<'_>) -> Result<KeySource, ConfigError> {
     match (set(lookup, name::STRIPE_SECRET_ARN), set(lookup, name::STRIPE_API_KEY)) {
         (Some(arn), _) if arn.starts_with("arn:") => Ok(KeySource::Secret(arn)),
         (Some(other), _) => Err(malformed(name::STRIPE_SECRET_ARN, &other, ACCEPTED)),
-        (None, Some(key)) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(KeySource::Plain(StripeKey(key))),
+        (None, Some(key)) if key.chars().all(|c| c.is_ascii_graphic()) => {
+            Ok(KeySource::Plain(StripeKey(key)))
+        }
         (None, Some(_)) => Err(ConfigError {
             variable: name::STRIPE_API_KEY,
             found: "a value with white space or control characters found".to_owned(),
@@ -205,7 +209,13 @@ fn url(lookup: Lookup<'_>, variable: &'static str) -> Result<String, ConfigError
     }
 }
 
-fn number(lookup: Lookup<'_>, variable: &'static str, unset: u32, least: u32, most: u32) -> Result<u32, ConfigError> {
+fn number(
+    lookup: Lookup<'_>,
+    variable: &'static str,
+    unset: u32,
+    least: u32,
+    most: u32,
+) -> Result<u32, ConfigError> {
     let Some(text) = lookup(variable) else { return Ok(unset) };
     match text.parse() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
@@ -239,7 +249,9 @@ mod tests {
             None => match name {
                 name::ORDERS_TABLE => Some("orders".to_owned()),
                 name::PAYMENT_PROVIDER => Some("sandbox".to_owned()),
-                name if name.ends_with("_QUEUE_URL") => Some("http://localhost:9324/000000000000/q".to_owned()),
+                name if name.ends_with("_QUEUE_URL") => {
+                    Some("http://localhost:9324/000000000000/q".to_owned())
+                }
                 _ => None,
             },
         };
@@ -248,10 +260,14 @@ mod tests {
 
     #[track_caller]
     fn refused(variable: &str, value: Option<&str>) {
-        let error = read(&[(name::PAYMENT_PROVIDER, Some("stripe")), (name::STRIPE_API_KEY, Some("sk")), (variable, value)])
-            .or_else(|error| if variable.starts_with("STRIPE") { Err(error) } else { read(&[(variable, value)]) })
-            .expect_err("accepted")
-            .to_string();
+        let error = read(&[
+            (name::PAYMENT_PROVIDER, Some("stripe")),
+            (name::STRIPE_API_KEY, Some("sk")),
+            (variable, value),
+        ])
+        .or_else(|error| if variable.starts_with("STRIPE") { Err(error) } else { read(&[(variable, value)]) })
+        .expect_err("accepted")
+        .to_string();
         assert!(error.starts_with(&format!("{variable}: ")) && error.contains("accepted: "), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
@@ -268,7 +284,9 @@ mod tests {
 
     #[test]
     fn a_missing_or_malformed_variable_is_named_with_what_is_accepted() {
-        for required in name::ALL.into_iter().filter(|name| name.ends_with("_QUEUE_URL") || name.starts_with("ORDERS")) {
+        for required in
+            name::ALL.into_iter().filter(|name| name.ends_with("_QUEUE_URL") || name.starts_with("ORDERS"))
+        {
             refused(required, None);
             refused(required, Some(""));
             refused(required, Some("??"));
@@ -278,7 +296,9 @@ mod tests {
         refused(name::STRIPE_API_BASE, Some("api.stripe.com"));
         refused(name::STRIPE_SECRET_ARN, Some("my-secret"));
         refused(name::STRIPE_API_KEY, Some("a b"));
-        for number in [name::RETENTION_DAYS, name::MAX_ORDER_AGE_DAYS, name::MAX_RECEIVE_COUNT, name::ORDER_CONCURRENCY] {
+        for number in
+            [name::RETENTION_DAYS, name::MAX_ORDER_AGE_DAYS, name::MAX_RECEIVE_COUNT, name::ORDER_CONCURRENCY]
+        {
             for bad in ["", "0", "-1", "1.5", "many", "99999999999"] {
                 refused(number, Some(bad));
             }

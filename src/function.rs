@@ -39,7 +39,9 @@ pub struct SecretError(String);
 pub fn connector() -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let connector = Connector::builder().connector_settings(settings);
-    SharedHttpConnector::new(connector.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build())
+    SharedHttpConnector::new(
+        connector.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build(),
+    )
 }
 
 /// `connector` as the SDK wants it.

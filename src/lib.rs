@@ -9,6 +9,8 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod function;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod order;
 pub mod processor;
 pub mod protocol;
@@ -18,5 +20,3 @@ pub mod services;
 pub mod store;
 pub mod telemetry;
 pub mod workflow;
-#[cfg(feature = "local")]
-pub mod local;

@@ -120,7 +120,13 @@ enum Owned {
 
 impl Processor {
     /// A processor of the table's orders, with the world its steps call.
-    pub fn new<P: Payment>(store: Store, world: &World<P>, rules: Rules, clock: Clock, random: fastrand::Rng) -> Self {
+    pub fn new<P: Payment>(
+        store: Store,
+        world: &World<P>,
+        rules: Rules,
+        clock: Clock,
+        random: fastrand::Rng,
+    ) -> Self {
         let (definitions, connects): (Vec<_>, Vec<_>) = table::<P>().into_iter().unzip();
         Processor {
             store,
@@ -155,7 +161,12 @@ impl Processor {
     }
 
     /// Claims the order, or takes it over, or says why not.
-    async fn own(&self, delivery: Delivery<'_>, claimant: &Claimant, budget: &Budget) -> Result<Owned, StoreError> {
+    async fn own(
+        &self,
+        delivery: Delivery<'_>,
+        claimant: &Claimant,
+        budget: &Budget,
+    ) -> Result<Owned, StoreError> {
         let order = delivery.order;
         let out_of_window = self.out_of_window(order);
         let mut found = if out_of_window.is_none() && delivery.may_claim {
@@ -184,7 +195,9 @@ impl Processor {
                 Written::Short(_) => {}
             }
         }
-        Ok(Owned::Not(out_of_window.unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() })))
+        Ok(Owned::Not(
+            out_of_window.unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() }),
+        ))
     }
 
     fn out_of_window(&self, order: &Order) -> Option<Disposition> {
@@ -205,6 +218,8 @@ fn not_mine(existing: Existing) -> Disposition {
         Existing::UnknownVersion(version) => {
             Disposition::Retry { why: format!("workflow version {version} is not known to this code") }
         }
-        Existing::Mine(_) | Existing::Lapsed(_) => Disposition::Retry { why: "the order was not owned".to_owned() },
+        Existing::Mine(_) | Existing::Lapsed(_) => {
+            Disposition::Retry { why: "the order was not owned".to_owned() }
+        }
     }
 }

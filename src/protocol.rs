@@ -168,7 +168,9 @@ pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: Un
         (Status::InProgress | Status::Compensating, ..) if found.workflow_version != Workflow::VERSION => {
             Existing::UnknownVersion(found.workflow_version)
         }
-        (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => Existing::Busy { until },
+        (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => {
+            Existing::Busy { until }
+        }
         (Status::InProgress | Status::Compensating, result, lease) => {
             Existing::Lapsed(Record { result, lease_until_ms: lease, ..found })
         }
@@ -186,8 +188,7 @@ pub fn take_over(seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
         order: None,
         ..seen.clone()
     };
-    let guard =
-        Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
+    let guard = Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
     update(guard, seen, after)
 }
 
@@ -249,10 +250,15 @@ fn checkpoint_guard(workflow: &Workflow, held: &Record) -> Guard {
 }
 
 /// The step that was due is done, and `to` is due next.
-pub fn checkpoint(workflow: &Workflow, held: &Record, outcome: Outcome, to: Position, now: UnixMillis) -> Write {
+pub fn checkpoint(
+    workflow: &Workflow,
+    held: &Record,
+    outcome: Outcome,
+    to: Position,
+    now: UnixMillis,
+) -> Write {
     let outcomes = held.outcomes.with(&held.step, outcome.at(now));
-    let after =
-        Record { outcomes, step: workflow.due(to).to_owned(), updated_at_ms: now, ..held.clone() };
+    let after = Record { outcomes, step: workflow.due(to).to_owned(), updated_at_ms: now, ..held.clone() };
     update(checkpoint_guard(workflow, held), held, after)
 }
 
@@ -286,7 +292,13 @@ pub struct Ending {
 
 /// The last step of either direction is done: the answer is stored, and the stock of a rejected order goes back
 /// in the same transaction.
-pub fn finish(workflow: &Workflow, held: &Record, outcome: Outcome, ending: &Ending, now: UnixMillis) -> Write {
+pub fn finish(
+    workflow: &Workflow,
+    held: &Record,
+    outcome: Outcome,
+    ending: &Ending,
+    now: UnixMillis,
+) -> Write {
     let after = Record {
         status: ending.status,
         outcomes: held.outcomes.with(&held.step, outcome.at(now)),

@@ -72,7 +72,8 @@ impl Queue {
             request = request.message_group_id(&message.group).message_deduplication_id(deduplication);
         }
         // Three attempts fit, and each has its share.
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout / 3).operation_timeout(timeout);
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(timeout / 3).operation_timeout(timeout);
         let config = Config::builder().timeout_config(timeouts.build());
         match request.customize().config_override(config).send().await {
             Ok(_) => Ok(()),

@@ -37,7 +37,9 @@ pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
         (inventory::STEP, |_| None),
         (payment::STEP, |world| Some(Box::new(payment::ChargePayment(world.payment.clone())))),
         (warehouse::STEP, |world| Some(Box::new(warehouse::DispatchShipment(world.warehouse.clone())))),
-        (notifications::STEP, |world| Some(Box::new(notifications::NotifyCustomer(world.notifications.clone())))),
+        (notifications::STEP, |world| {
+            Some(Box::new(notifications::NotifyCustomer(world.notifications.clone())))
+        }),
     ]
 }
 

@@ -16,7 +16,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
 use sha2::{Digest, Sha256};
 
@@ -178,11 +179,14 @@ impl Store {
         let update = update.set_expression_attribute_names(expression.names);
         let update = update.set_expression_attribute_values(expression.values);
         let update = update.return_values(ReturnValue::AllNew);
-        let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let update =
+            update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match update.customize().config_override(timeouts(patience)).send().await {
             Ok(answer) => applied(answer.attributes, write),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refusal(refused.item.clone()),
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    refusal(refused.item.clone())
+                }
                 _ => again_or_failed(&error),
             },
         }
@@ -325,12 +329,13 @@ fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> StoreError {
             Some(code) if !INTERNAL.contains(&code) => StoreError::NotApplied(code.to_owned()),
             code => StoreError::Unknown(code.unwrap_or("an error without a code").to_owned()),
         },
-        SdkError::ConstructionFailure(_) => StoreError::NotApplied("the request could not be built".to_owned()),
-        SdkError::TimeoutError(_) => StoreError::Unknown("no answer in time".to_owned()),
-        SdkError::DispatchFailure(failure) => {
-            StoreError::Unknown(failure.as_connector_error().map_or("not sent".to_owned(), ToString::to_string))
+        SdkError::ConstructionFailure(_) => {
+            StoreError::NotApplied("the request could not be built".to_owned())
         }
+        SdkError::TimeoutError(_) => StoreError::Unknown("no answer in time".to_owned()),
+        SdkError::DispatchFailure(failure) => StoreError::Unknown(
+            failure.as_connector_error().map_or("not sent".to_owned(), ToString::to_string),
+        ),
         _ => StoreError::Unknown("the answer could not be read".to_owned()),
     }
 }
-

@@ -15,6 +15,11 @@ pub fn start(level: &str) {
     if std::io::stdout().is_terminal() {
         logs.with_timer(time).init();
     } else {
-        logs.with_timer(time).json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        logs.with_timer(time)
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init();
     }
 }

@@ -126,10 +126,19 @@ impl Workflow {
                 Place::Tell => index > turn && index + 1 == steps.len() && step.undo.is_none(),
             };
             assert!(fits, "{} cannot stand at place {index}", step.name);
-            assert!(step.effect == Effect::Call || step.place == Place::Revocable, "{} moves stock", step.name);
+            assert!(
+                step.effect == Effect::Call || step.place == Place::Revocable,
+                "{} moves stock",
+                step.name
+            );
         }
-        assert_eq!(steps.last().map(|step| step.place), Some(Place::Tell), "the last step tells the customer");
-        let mut names: Vec<&str> = steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().collect();
+        assert_eq!(
+            steps.last().map(|step| step.place),
+            Some(Place::Tell),
+            "the last step tells the customer"
+        );
+        let mut names: Vec<&str> =
+            steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name stands once: {names:?}");
         Workflow(steps)

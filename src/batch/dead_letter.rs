@@ -34,8 +34,10 @@ impl DeadLetter {
     }
 
     pub(super) fn stale(message: &Message<'_>, order: &Order) -> Self {
-        let detail =
-            format!("placed_at {} is too long ago, and there is no record of the order", order.placed_at.to_rfc3339());
+        let detail = format!(
+            "placed_at {} is too long ago, and there is no record of the order",
+            order.placed_at.to_rfc3339()
+        );
         DeadLetter::new("stale", message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
     }
 

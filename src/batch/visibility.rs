@@ -74,7 +74,13 @@ impl SourceQueues {
 
     /// Sets the visibility of a failed record. If that fails, the queue's own visibility timeout decides, so it
     /// is logged and changes nothing.
-    pub(super) async fn make_visible(&self, message: &Message<'_>, delay: Delay, now: UnixMillis, timeout: Duration) {
+    pub(super) async fn make_visible(
+        &self,
+        message: &Message<'_>,
+        delay: Delay,
+        now: UnixMillis,
+        timeout: Duration,
+    ) {
         let seconds = delay.seconds(now);
         let changed = tokio::time::timeout(timeout, self.change(message, seconds, timeout)).await;
         if let Err(why) = changed.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
@@ -99,7 +105,9 @@ impl SourceQueues {
         }
         // arn:partition:sqs:region:account:name
         let parts: Vec<&str> = arn.split(':').collect();
-        let [_, _, "sqs", _, account, name] = parts[..] else { return Err(format!("{arn} is no queue's ARN")) };
+        let [_, _, "sqs", _, account, name] = parts[..] else {
+            return Err(format!("{arn} is no queue's ARN"));
+        };
         let request = self.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
         let request = request.customize().config_override(timeouts(timeout));
         let answer = request.send().await.map_err(|error| describe(&error))?;
@@ -128,7 +136,9 @@ mod tests {
 
     #[test]
     fn backoff_doubles_from_5_to_900_seconds() {
-        for (receive_count, least, most) in [(0, 5, 10), (1, 5, 10), (2, 10, 20), (7, 320, 640), (8, 450, 900), (1000, 450, 900)] {
+        for (receive_count, least, most) in
+            [(0, 5, 10), (1, 5, 10), (2, 10, 20), (7, 320, 640), (8, 450, 900), (1000, 450, 900)]
+        {
             for _ in 0..100 {
                 let seconds = Delay::backoff(receive_count).seconds(UnixMillis(0));
                 assert!((least..=most).contains(&seconds), "{receive_count}: {seconds}");

@@ -103,7 +103,10 @@ fn items(json: &Json) -> Result<Vec<Item>, Invalid> {
         let path = format!("items[{index}]");
         let item = item(&path, line)?;
         if items.insert(item.sku.clone(), item).is_some() {
-            return Err(Invalid::new(format!("{path}.sku"), "a SKU may be named once; add up its quantities"));
+            return Err(Invalid::new(
+                format!("{path}.sku"),
+                "a SKU may be named once; add up its quantities",
+            ));
         }
     }
     Ok(items.into_values().collect())
@@ -129,13 +132,15 @@ fn metadata(json: &Json) -> Result<BTreeMap<String, String>, Invalid> {
     let mut map = BTreeMap::new();
     for (key, value) in fields {
         if key.is_empty() || key.len() > MAX_METADATA_KEY_BYTES {
-            let problem = format!("keys of 1-{MAX_METADATA_KEY_BYTES} bytes are accepted, {} found", key.len());
+            let problem =
+                format!("keys of 1-{MAX_METADATA_KEY_BYTES} bytes are accepted, {} found", key.len());
             return Err(Invalid::new("metadata", problem));
         }
         let path = format!("metadata.{key}");
         let value = text(&path, value)?;
         if value.len() > MAX_METADATA_VALUE_BYTES {
-            let problem = format!("at most {MAX_METADATA_VALUE_BYTES} bytes are accepted, {} found", value.len());
+            let problem =
+                format!("at most {MAX_METADATA_VALUE_BYTES} bytes are accepted, {} found", value.len());
             return Err(Invalid::new(path, problem));
         }
         map.insert(key.clone(), value.to_owned());

@@ -97,7 +97,9 @@ fn an_order_has_1_to_50_lines_and_names_a_sku_once() {
 
 #[test]
 fn metadata_is_at_most_20_short_strings() {
-    let entries = |count: usize| -> Value { (0..count).map(|n| (n.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>().into() };
+    let entries = |count: usize| -> Value {
+        (0..count).map(|n| (n.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>().into()
+    };
     accepted(&with("/metadata", entries(20)));
     refused(&with("/metadata", entries(21)), "metadata");
     accepted(&with("/metadata", json!({ "k".repeat(64): "v".repeat(256) })));
@@ -212,25 +214,34 @@ fn the_fingerprint_is_the_hash_of_the_canonical_json() {
 fn any_order() -> impl Strategy<Value = Value> {
     let line = ("[A-Za-z0-9._-]{1,8}", 1..=10_000_u32, 0..=1_000_000_000_u64);
     let lines = prop::collection::btree_map(line.0, (line.1, line.2), 1..6);
-    ("[A-Za-z0-9._:-]{1,20}", "[A-Z]{3}", lines, "pm_[a-z]{1,10}").prop_map(|(customer, currency, lines, pm)| {
-        let items: Vec<Value> = lines
-            .into_iter()
-            .map(|(sku, (quantity, price))| json!({"sku": sku, "quantity": quantity, "unit_price": price}))
-            .collect();
-        json!({"order_id": "o", "customer_id": customer, "placed_at": "2026-11-24T01:00:00Z",
+    ("[A-Za-z0-9._:-]{1,20}", "[A-Z]{3}", lines, "pm_[a-z]{1,10}").prop_map(
+        |(customer, currency, lines, pm)| {
+            let items: Vec<Value> = lines
+                .into_iter()
+                .map(
+                    |(sku, (quantity, price))| json!({"sku": sku, "quantity": quantity, "unit_price": price}),
+                )
+                .collect();
+            json!({"order_id": "o", "customer_id": customer, "placed_at": "2026-11-24T01:00:00Z",
                "currency": currency, "items": items, "payment_method": pm})
-    })
+        },
+    )
 }
 
 /// The same JSON with its fields in reverse order and white space everywhere.
 fn respelled(json: &Value) -> String {
     match json {
         Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().rev().map(|(name, value)| format!("\n {} :\t{}", json!(name), respelled(value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .rev()
+                .map(|(name, value)| format!("\n {} :\t{}", json!(name), respelled(value)))
+                .collect();
             format!("{{ {} }}", fields.join(" , "))
         }
-        Value::Array(list) => format!("[ {} ]", list.iter().rev().map(respelled).collect::<Vec<_>>().join(" , ")),
+        Value::Array(list) => {
+            format!("[ {} ]", list.iter().rev().map(respelled).collect::<Vec<_>>().join(" , "))
+        }
         other => other.to_string(),
     }
 }

@@ -59,7 +59,12 @@ impl From<NoSuchStep> for Stop {
 
 impl Processor {
     /// Takes the order from checkpoint to checkpoint until it is finished or cannot go on.
-    pub(super) async fn advance(&self, delivery: Delivery<'_>, owned: Record, budget: &Budget) -> Disposition {
+    pub(super) async fn advance(
+        &self,
+        delivery: Delivery<'_>,
+        owned: Record,
+        budget: &Budget,
+    ) -> Disposition {
         let mut held = owned;
         loop {
             match self.one_step(delivery, &held, budget).await {
@@ -127,7 +132,9 @@ impl Processor {
         };
         let cancellable = self.workflow.cancellable().contains(&held.step.as_str());
         match (ending, &held.cancel_requested) {
-            (services::Ending::Done(outcome), Some(by)) if cancellable && held.status == Status::InProgress => {
+            (services::Ending::Done(outcome), Some(by))
+                if cancellable && held.status == Status::InProgress =>
+            {
                 Ok(Settled::Cancelled { outcome: Some(outcome), by: by.clone() })
             }
             (services::Ending::Done(outcome), _) => Ok(Settled::Done(outcome)),
@@ -194,7 +201,8 @@ impl Processor {
                 Ok(record) => Ok(record),
                 // Only a checkpoint minds a cancellation, so this is the one that it comes back to.
                 Err(by) => {
-                    let write = self.compensate(held, position, Event::Cancelled, outcome, &cancelled(&by), now)?;
+                    let write =
+                        self.compensate(held, position, Event::Cancelled, outcome, &cancelled(&by), now)?;
                     self.must_write(&write, budget).await
                 }
             },
@@ -270,9 +278,7 @@ impl Processor {
         match (protocol::on_refused(write, found.as_deref()), found) {
             (Refused::Written, Some(record)) => Ok(Ok(*record)),
             (Refused::Cancelled { by }, _) => Ok(Err(by)),
-            (Refused::Finished { result }, _) => {
-                Err(Stop::Lost(Disposition::Finished { now: None, result }))
-            }
+            (Refused::Finished { result }, _) => Err(Stop::Lost(Disposition::Finished { now: None, result })),
             (Refused::Lost { until: Some(until) }, _) if until > self.clock.now() => {
                 Err(Stop::Lost(Disposition::Busy { until }))
             }
@@ -301,7 +307,13 @@ impl Processor {
         }
     }
 
-    async fn park(&self, delivery: Delivery<'_>, held: &Record, reason: &str, budget: &Budget) -> Disposition {
+    async fn park(
+        &self,
+        delivery: Delivery<'_>,
+        held: &Record,
+        reason: &str,
+        budget: &Budget,
+    ) -> Disposition {
         let write = protocol::park(held, reason, delivery.message, self.clock.now());
         let written = self.must_write(&write, budget).await;
         match written {

@@ -16,10 +16,9 @@ pub const STEP: StepDef = StepDef {
 pub fn refusal(shortage: &Shortage) -> Refusal {
     let Shortage { sku, wanted, left } = shortage;
     match left {
-        Some(left) => Refusal {
-            reason: Reason::OutOfStock,
-            detail: format!("sku {sku}: {wanted} wanted, {left} left"),
-        },
+        Some(left) => {
+            Refusal { reason: Reason::OutOfStock, detail: format!("sku {sku}: {wanted} wanted, {left} left") }
+        }
         None => Refusal { reason: Reason::UnknownSku, detail: format!("sku {sku} is not in stock") },
     }
 }

@@ -44,9 +44,12 @@ impl Service for NotifyCustomer {
             let refusal = outcomes.refusal();
             let (order_id, customer_id) = (&order.id, &order.customer_id);
             let notification = match &refusal {
-                Some(refusal) => {
-                    Notification::Rejected { order_id, customer_id, reason: refusal.reason, detail: &refusal.detail }
-                }
+                Some(refusal) => Notification::Rejected {
+                    order_id,
+                    customer_id,
+                    reason: refusal.reason,
+                    detail: &refusal.detail,
+                },
                 None => Notification::Completed {
                     order_id,
                     customer_id,

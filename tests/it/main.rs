@@ -2,7 +2,9 @@
 
 #![cfg(feature = "local")]
 
+mod contract;
 mod local_aws;
 mod local_faults;
 mod local_payment_provider;
 mod local_world;
+mod world;

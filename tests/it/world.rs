@@ -6,7 +6,6 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -40,10 +39,8 @@ pub struct World {
     pub faults: Faults,
     pub payments: PaymentProvider,
     pub clock: Clock,
-    pub sdk: SdkConfig,
     pub table: dynamodb::Client,
     pub sqs: sqs::Client,
-    pub source_url: String,
     pub variables: BTreeMap<&'static str, String>,
     aws: EmbeddedAws,
     logs: Logs,
@@ -131,17 +128,13 @@ impl Message {
 impl World {
     /// A world with ten mugs.
     pub async fn new() -> Self {
-        World::with_faults(Faults::none()).await
-    }
-
-    pub async fn with_faults(faults: Faults) -> Self {
         let started = Instant::now();
         let clock = Clock::from_fn(move || START + started.elapsed());
         let aws = EmbeddedAws::in_process(clock.clone());
         let payments = PaymentProvider::new(clock.clone());
         let sdk = aws.sdk_config(aws.connector());
         let (table, sqs) = (table(&sdk).await, sqs::Client::new(&sdk));
-        let source_url = queue(&sqs, "orders", &[(QueueAttributeName::VisibilityTimeout, "60")]).await;
+        queue(&sqs, "orders", &[(QueueAttributeName::VisibilityTimeout, "60")]).await;
         let mut variables = BTreeMap::from([
             ("ORDERS_TABLE", TABLE.to_owned()),
             ("PAYMENT_PROVIDER", "stripe".to_owned()),
@@ -156,10 +149,23 @@ impl World {
         }
         let (logs, logging) = Logs::capture();
         let world = World {
-            faults, payments, clock, sdk, table, sqs, source_url, variables, aws, logs, _logging: logging,
+            faults: Faults::none(),
+            payments,
+            clock,
+            table,
+            sqs,
+            variables,
+            aws,
+            logs,
+            _logging: logging,
         };
         world.stock("mug", 10).await;
         world
+    }
+
+    /// The same world with these faults between its workers and its services.
+    pub fn under(self, faults: Faults) -> Self {
+        World { faults, ..self }
     }
 
     /// A worker of its own: another environment of the function.
@@ -194,7 +200,8 @@ impl World {
         let event = self.event(messages);
         let budget = Budget::until(self.clock.now() + timeout, self.clock.clone());
         let response = worker.handle(&event, &budget).await.unwrap();
-        let failed = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        let failed =
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         let lines = self.logs.since(before).into_iter().filter(|line| line["message"] == "record");
         let lines = lines.map(|line| (line["message_id"].as_str().unwrap().to_owned(), line)).collect();
         Outcome { failed, lines }
@@ -234,7 +241,8 @@ impl World {
     pub async fn drain(&self, variable: &str) -> Vec<sqs::types::Message> {
         let mut messages = Vec::new();
         loop {
-            let request = self.sqs.receive_message().queue_url(&self.variables[variable]).max_number_of_messages(10);
+            let request =
+                self.sqs.receive_message().queue_url(&self.variables[variable]).max_number_of_messages(10);
             let request = request.message_attribute_names("All").visibility_timeout(3600);
             let some = request.send().await.unwrap().messages.unwrap_or_default();
             if some.is_empty() {

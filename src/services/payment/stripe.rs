@@ -125,7 +125,9 @@ impl Payment for Stripe {
         ];
         let path = "/v1/payment_intents".to_owned();
         match self.ask(Ask { method: Method::POST, path, key: Some(charge.key), form }, timeout).await {
-            Reply::Object { id, status } if status == "succeeded" => Ending::Done(Outcome::of(PAYMENT_ID, id)),
+            Reply::Object { id, status } if status == "succeeded" => {
+                Ending::Done(Outcome::of(PAYMENT_ID, id))
+            }
             Reply::Object { status, .. } if reply::is_decline(&status) => declined(&status),
             Reply::Declined(code) => declined(&code),
             // The key will give this answer for ever; what became of the payment, only the payment tells.
@@ -147,7 +149,9 @@ impl Payment for Stripe {
                 Ending::Unknown(format!("the refund is {status}"))
             }
             Reply::Object { id, .. } => Ending::Done(Outcome::of("refund_id", id)),
-            Reply::Error { code, .. } if code == "charge_already_refunded" => Ending::Done(Outcome::nothing()),
+            Reply::Error { code, .. } if code == "charge_already_refunded" => {
+                Ending::Done(Outcome::nothing())
+            }
             other => later(other),
         }
     }
