@@ -3,6 +3,7 @@
 #![cfg(feature = "local")]
 
 mod contract;
+mod crashes;
 mod local_aws;
 mod local_faults;
 mod local_payment_provider;

@@ -163,6 +163,10 @@ impl World {
         world
     }
 
+    pub fn aws(&self) -> &EmbeddedAws {
+        &self.aws
+    }
+
     /// The same world with these faults between its workers and its services.
     pub fn under(self, faults: Faults) -> Self {
         World { faults, ..self }
@@ -170,6 +174,11 @@ impl World {
 
     /// A worker of its own: another environment of the function.
     pub fn worker(&self) -> Batches {
+        self.worker_under(&self.faults)
+    }
+
+    /// A worker that these faults meet, and no others.
+    pub fn worker_under(&self, faults: &Faults) -> Batches {
         let (aws, payments) = (self.aws.clone(), self.payments.clone());
         let services = connector::connector(move |request| {
             let (aws, payments) = (aws.clone(), payments.clone());
@@ -180,7 +189,7 @@ impl World {
                 }
             }
         });
-        let connector = self.faults.wrap(services);
+        let connector = faults.wrap(services);
         let sdk = self.aws.sdk_config(connector.clone());
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
         let stripe = Stripe::new(connector, "http://payments.invalid", StripeKey("sk_test_1".into()));
