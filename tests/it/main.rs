@@ -4,5 +4,7 @@
 
 mod local_aws;
 mod local_faults;
+mod local_function_host;
 mod local_payment_provider;
+mod local_runtime_api;
 mod local_world;
