@@ -3,6 +3,7 @@
 #![cfg(feature = "local")]
 
 mod local_aws;
+mod local_event_source;
 mod local_faults;
 mod local_function_host;
 mod local_payment_provider;
