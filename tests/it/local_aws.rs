@@ -247,9 +247,6 @@ async fn items_past_their_ttl_go_when_the_clock_says_so() {
     let aws = EmbeddedAws::in_process(Clock::from_fn(move || UnixMillis(reading.load(Ordering::Relaxed))));
     let config: SdkConfig = aws.sdk_config(aws.connector());
     let client = table(&config).await;
-    let ttl = dynamodb::types::TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at");
-    let enable = client.update_time_to_live().table_name(TABLE);
-    enable.time_to_live_specification(ttl.build().unwrap()).send().await.unwrap();
     let put = client.put_item().table_name(TABLE).item("pk", s("ORDER#1")).item("owner", s("me"));
     put.item("expires_at", n(1_795_482_060)).send().await.unwrap();
 

@@ -8,4 +8,5 @@ mod local_faults;
 mod local_function_host;
 mod local_payment_provider;
 mod local_runtime_api;
+mod local_stack;
 mod local_world;
