@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb as dynamodb;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs as sqs;
 use aws_sdk_sqs::types::QueueAttributeName;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::local::aws::{EmbeddedAws, sdk_config};
+use order_processor::local::resources::create_table;
 use tokio::net::TcpListener;
 
 pub const TABLE: &str = "orders";
@@ -35,16 +34,7 @@ pub async fn over_http() -> (SdkConfig, SocketAddr) {
 
 pub async fn table(config: &SdkConfig) -> dynamodb::Client {
     let client = dynamodb::Client::new(config);
-    let key = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
-    client
-        .create_table()
-        .table_name(TABLE)
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(key.build().unwrap())
-        .key_schema(KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap())
-        .send()
-        .await
-        .unwrap();
+    create_table(&client, TABLE).await.unwrap();
     client
 }
 

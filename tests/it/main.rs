@@ -5,7 +5,11 @@
 mod contract;
 mod crashes;
 mod local_aws;
+mod local_event_source;
 mod local_faults;
+mod local_function_host;
 mod local_payment_provider;
+mod local_runtime_api;
+mod local_stack;
 mod local_world;
 mod world;
