@@ -114,7 +114,7 @@ impl From<Disposition> for Handled {
 const MAX_RACES: usize = 3;
 
 enum Owned {
-    Mine(Record),
+    Mine(Box<Record>),
     Not(Disposition),
 }
 
@@ -145,7 +145,7 @@ impl Processor {
         }
         let claimant = self.claimant(budget);
         let owned = match self.own(delivery, &claimant, budget).await {
-            Ok(Owned::Mine(record)) => record,
+            Ok(Owned::Mine(record)) => *record,
             Ok(Owned::Not(disposition)) => return disposition.into(),
             Err(error) => return Disposition::Retry { why: error.to_string() }.into(),
         };
@@ -172,7 +172,7 @@ impl Processor {
         let mut found = if out_of_window.is_none() && delivery.may_claim {
             let claim = protocol::claim(&self.workflow, order, claimant, self.clock.now());
             match self.store.write(&claim, budget.write()).await? {
-                Written::Applied(record) => return Ok(Owned::Mine(*record)),
+                Written::Applied(record) => return Ok(Owned::Mine(record)),
                 Written::Refused(found) => found.map(|record| *record),
                 Written::Short(_) => None,
             }
@@ -185,12 +185,12 @@ impl Processor {
             let now = self.clock.now();
             let seen = match protocol::on_existing(record, &claimant.owner, &fingerprint, now) {
                 Existing::Lapsed(seen) => seen,
-                Existing::Mine(record) => return Ok(Owned::Mine(record)),
+                Existing::Mine(record) => return Ok(Owned::Mine(Box::new(record))),
                 other => return Ok(Owned::Not(not_mine(other))),
             };
             let take_over = protocol::take_over(&seen, claimant, now);
             match self.store.write(&take_over, budget.write()).await? {
-                Written::Applied(record) => return Ok(Owned::Mine(*record)),
+                Written::Applied(record) => return Ok(Owned::Mine(record)),
                 Written::Refused(record) => found = record.map(|record| *record),
                 Written::Short(_) => {}
             }

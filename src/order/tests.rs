@@ -144,7 +144,7 @@ fn unknown_fields_and_fields_named_twice_are_refused_at_every_level() {
 fn a_body_is_one_json_object_and_nothing_else() {
     let body = sample().to_string();
     for poison in ["", " ", "null", "[]", "\"x\"", "7", "{", "not json", "\u{feff}{}"] {
-        refused(poison, if poison == "{" || poison.len() < 8 { "body" } else { "body" });
+        refused(poison, "body");
     }
     refused(&format!("{body}x"), "body");
     refused(&format!("{body}{body}"), "body");

@@ -273,7 +273,6 @@ impl Processor {
     }
 
     /// What a refused write means: the record to go on with, or who asked to cancel.
-    #[expect(clippy::type_complexity, reason = "the inner result is matched at once by both callers")]
     fn refused(&self, write: &Write, found: Option<Box<Record>>) -> Result<Result<Record, String>, Stop> {
         match (protocol::on_refused(write, found.as_deref()), found) {
             (Refused::Written, Some(record)) => Ok(Ok(*record)),

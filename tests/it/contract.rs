@@ -624,3 +624,22 @@ async fn an_order_that_costs_nothing_is_not_charged() {
     assert_eq!((&result["total"], result.get("payment_id")), (&json!(0), None));
     assert!(!world.faults.log().iter().any(|passage| passage.operation.contains("payment")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_panics_fails_alone() {
+    let panics = Faults::planned_by(|passage| {
+        assert!(
+            passage.operation != "POST /v1/payment_intents"
+                || !String::from_utf8_lossy(&passage.body).contains("ord-2"),
+            "on purpose"
+        );
+        None
+    });
+    let world = World::new().await.under(panics);
+    let messages = ["ord-1", "ord-2", "ord-3"].map(|id| message(id, &order_json(id)));
+    let outcome = world.deliver(&messages).await;
+    assert_eq!(
+        (outcome.outcomes(), outcome.failed.join(",")),
+        (vec!["completed", "panic", "completed"], "ord-2".to_owned())
+    );
+}

@@ -2,8 +2,10 @@
 
 #![cfg(feature = "local")]
 
+mod binary;
 mod contract;
 mod crashes;
+mod layers;
 mod local_aws;
 mod local_event_source;
 mod local_faults;

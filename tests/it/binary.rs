@@ -1,0 +1,213 @@
+//! The built function: a process of its own behind a Runtime API, on embedded servers over HTTP.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use order_processor::clock::{Clock, UnixMillis};
+use order_processor::local::runtime_api::RuntimeApi;
+use order_processor::local::stack::{Stack, StackOptions, TABLE};
+use order_processor::record::{Record, Status};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use crate::local_world::{n, s};
+
+/// Far more than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn function() -> PathBuf {
+    env!("CARGO_BIN_EXE_order-processor").into()
+}
+
+struct Running {
+    stack: Stack,
+    lines: watch::Receiver<Vec<String>>,
+}
+
+impl Running {
+    async fn start(change: impl FnOnce(&mut StackOptions)) -> Self {
+        let lines = watch::Sender::new(Vec::new());
+        let received = lines.subscribe();
+        let mut options = StackOptions::new(function());
+        options.output = Arc::new(move |line| lines.send_modify(|lines| lines.push(line.line)));
+        options.visibility = Duration::from_secs(5);
+        change(&mut options);
+        let running = Running { stack: Stack::start(options).await.unwrap(), lines: received };
+        running.stock("mug", 1000).await;
+        running
+    }
+
+    async fn stock(&self, sku: &str, available: u64) {
+        let table = aws_sdk_dynamodb::Client::new(&self.stack.sdk_config());
+        let item = table.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
+        item.item("available", n(available)).send().await.unwrap();
+    }
+
+    async fn item(
+        &self,
+        pk: &str,
+    ) -> Option<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+        let table = aws_sdk_dynamodb::Client::new(&self.stack.sdk_config());
+        table.get_item().table_name(TABLE).key("pk", s(pk)).consistent_read(true).send().await.unwrap().item
+    }
+
+    async fn record(&self, id: &str) -> Option<Record> {
+        self.item(&format!("ORDER#{id}")).await.map(|item| serde_dynamo::from_item(item).unwrap())
+    }
+
+    async fn send(&self, body: &str) {
+        let sqs = aws_sdk_sqs::Client::new(&self.stack.sdk_config());
+        sqs.send_message().queue_url(&self.stack.queues().orders).message_body(body).send().await.unwrap();
+    }
+
+    /// Waits until `count` records had a line in the log that says they are deleted.
+    async fn deleted(&self, count: usize) -> Vec<Value> {
+        let mut lines = self.lines.clone();
+        let done = |lines: &Vec<String>| {
+            records(lines).iter().filter(|line| line["deleted"] == true).count() >= count
+        };
+        let waited = tokio::time::timeout(PATIENCE, lines.wait_for(done)).await;
+        let lines = waited.unwrap_or_else(|_| panic!("took too long: {:?}", self.lines.borrow())).unwrap();
+        records(&lines)
+    }
+}
+
+fn records(lines: &[String]) -> Vec<Value> {
+    let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == "record").collect()
+}
+
+fn order(id: &str) -> Value {
+    json!({
+        "order_id": id, "customer_id": "cus-42", "placed_at": Clock::system().now().to_rfc3339(), "currency": "USD",
+        "items": [{ "sku": "mug", "quantity": 2, "unit_price": 1299 }], "payment_method": "pm_card_visa",
+    })
+}
+
+#[tokio::test]
+async fn orders_and_their_duplicates_take_effect_once() {
+    let running = Running::start(|_| {}).await;
+    for copy in 0..3 {
+        for id in 0..20 {
+            running.send(&order(&format!("ord-{id}")).to_string()).await;
+        }
+        running.send(&format!("poison {copy}")).await;
+    }
+    let lines = running.deleted(63).await;
+    let count = |outcome: &str| lines.iter().filter(|line| line["outcome"] == outcome).count();
+    assert_eq!((count("completed"), count("duplicate"), count("invalid")), (20, 40, 3));
+    for id in (0..20).map(|n| format!("ord-{n}")) {
+        let results: BTreeSet<&str> = lines
+            .iter()
+            .filter(|line| line["order_id"] == json!(id))
+            .filter_map(|line| line["result"].as_str())
+            .collect();
+        assert_eq!(results.len(), 1, "{id}: one answer");
+        assert_eq!(running.stack.payments().ledger().charges_of(&id).len(), 1, "{id}");
+    }
+    assert_eq!(running.item("STOCK#mug").await.unwrap()["available"], n(960));
+    let told = running.stack.notifications().until(|told| told.len() == 20).await;
+    assert!(told.values().all(|told| told.bodies.len() == 1));
+    running.stack.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_it_charges_is_succeeded_and_charges_once() {
+    let running = Running::start(|options| options.environments = 1).await;
+    let mut slow = order("ord-1");
+    slow["payment_method"] = json!("pm_card_slow");
+    running.send(&slow.to_string()).await;
+    tokio::time::timeout(PATIENCE, async {
+        while running.stack.payments().ledger().calls_under("ord-1:charge_payment") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    running.stack.kill_one().expect("a process at work");
+    let lines = running.deleted(1).await;
+    assert_eq!(lines.last().unwrap()["outcome"], "completed");
+    let record = running.record("ord-1").await.unwrap();
+    assert_eq!((record.status, record.attempts), (Status::Completed, 2));
+    assert_eq!(running.stack.payments().ledger().charges_of("ord-1").len(), 1);
+    running.stack.shutdown().await;
+}
+
+/// The function as a process, with the environment of `stack` and these changes.
+fn spawn(variables: &[(String, String)], changes: &[(&str, Option<&str>)]) -> Child {
+    let mut command = Command::new(function());
+    command.env_clear().envs(variables.iter().cloned());
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_variable_stops_the_start_with_one_line_that_names_it() {
+    for (name, value) in [
+        ("ORDERS_TABLE", None),
+        ("PAYMENT_PROVIDER", Some("paypal")),
+        ("RETENTION_DAYS", Some("7")),
+        ("WAREHOUSE_QUEUE_URL", Some("queue")),
+    ] {
+        let variables: Vec<(String, String)> = [
+            ("ORDERS_TABLE", "orders"),
+            ("PAYMENT_PROVIDER", "sandbox"),
+            ("DEAD_LETTER_QUEUE_URL", "http://localhost:1/d"),
+            ("WAREHOUSE_QUEUE_URL", "http://localhost:1/w"),
+            ("NOTIFICATIONS_QUEUE_URL", "http://localhost:1/n"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let output = spawn(&variables, &[(name, value)]).wait_with_output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+        let named = if name == "RETENTION_DAYS" { "MAX_ORDER_AGE_DAYS: 21" } else { name };
+        assert!(said.starts_with(named) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_1970_is_no_deadline() {
+    let running = Running::start(|options| options.environments = 1).await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
+    let address = runtime.address().to_string();
+    let child = spawn(
+        running.stack.variables(),
+        &[
+            ("AWS_LAMBDA_RUNTIME_API", Some(&address)),
+            ("AWS_LAMBDA_FUNCTION_NAME", Some("order-processor")),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Some("128")),
+            ("AWS_LAMBDA_FUNCTION_VERSION", Some("$LATEST")),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", Some("x")),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", Some("x")),
+        ],
+    );
+    runtime.initialized().await.unwrap();
+    for id in ["ord-1", "ord-2"] {
+        let event = json!({ "Records": [{
+            "messageId": id, "receiptHandle": "r", "body": order(id).to_string(), "eventSource": "aws:sqs",
+            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:orders", "awsRegion": "us-east-1",
+        }] });
+        let response = runtime.run(Bytes::from(event.to_string()), UnixMillis(0)).await.unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(response, json!({ "batchItemFailures": [] }));
+        assert_eq!(running.record(id).await.unwrap().status, Status::Completed);
+    }
+    let mut child = child;
+    child.start_kill().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(log.matches("the deadline of the invocation has passed").count(), 1, "{log}");
+    running.stack.shutdown().await;
+}
