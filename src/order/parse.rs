@@ -196,7 +196,10 @@ fn integer(json: &Json, prefix: &str, name: &str, least: u64, most: u64) -> Resu
 /// RFC 3339, to the millisecond; a moment before 1970 counts as 1970 (it is stale either way).
 fn moment(text: &str) -> Result<UnixMillis, Invalid> {
     use time::format_description::well_known::Rfc3339;
-    let moment = time::OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+    // The library also takes other characters for the T between date and time.
+    let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+    let moment = time::OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| separated);
+    let moment = moment.ok_or_else(|| {
         Invalid::new("placed_at", "an RFC 3339 time is accepted, such as 2026-11-24T01:00:00Z")
     })?;
     Ok(UnixMillis(u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)))

@@ -14,4 +14,6 @@ mod local_payment_provider;
 mod local_runtime_api;
 mod local_stack;
 mod local_world;
+mod schema;
+mod template;
 mod world;
