@@ -292,6 +292,8 @@ fn variables(
     [
         ("AWS_ENDPOINT_URL", format!("http://{endpoint}")),
         ("AWS_REGION", REGION.to_owned()),
+        // Version 1 of the AWS CLI knows only this one.
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("ORDERS_TABLE", TABLE.to_owned()),

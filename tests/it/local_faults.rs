@@ -7,8 +7,12 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 use aws_sdk_sqs as sqs;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::faults::{Fault, Faults, Landing};
+use order_processor::local::payment_provider::PaymentProvider;
 
 use crate::local_world::{TABLE, a_clock, n, queue, s, table};
 
@@ -189,4 +193,26 @@ async fn sqs_calls_are_numbered_and_throttled_too() {
         faults.log().into_iter().map(|passage| (passage.number, passage.operation)).collect();
     let expected = [(1, "SQS CreateQueue"), (2, "SQS SendMessage"), (3, "SQS SendMessage")];
     assert_eq!(passed, expected.map(|(number, operation)| (number, operation.to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_to_aws_and_to_the_payment_provider_are_numbered_together() {
+    let (aws, provider) = (EmbeddedAws::in_process(a_clock()), PaymentProvider::new(a_clock()));
+    let faults = Faults::at(2, Fault::Throttle);
+    let queues = sqs::Client::new(&aws.sdk_config(faults.wrap(aws.connector())));
+    let payments = faults.wrap(provider.connector());
+    let charge = || {
+        let mut request =
+            HttpRequest::new(SdkBody::from("amount=1&currency=usd&payment_method=pm_card_visa"));
+        request.set_method("POST").unwrap();
+        request.set_uri("http://provider/v1/payment_intents").unwrap();
+        request.headers_mut().insert("authorization", "Bearer sk_test_local");
+        payments.call(request)
+    };
+    queue(&queues, "orders", &[]).await;
+    assert_eq!(charge().await.unwrap().status().as_u16(), 429);
+    assert!(provider.ledger().payments.is_empty(), "throttled, so not applied");
+    assert_eq!(charge().await.unwrap().status().as_u16(), 200);
+    let expected = ["SQS CreateQueue", "POST /v1/payment_intents", "POST /v1/payment_intents"];
+    assert_eq!(operations(&faults), expected);
 }
