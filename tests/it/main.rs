@@ -5,6 +5,7 @@
 mod binary;
 mod contract;
 mod crashes;
+mod deployed;
 mod layers;
 mod local_aws;
 mod local_event_source;
