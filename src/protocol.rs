@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::order::{Fingerprint, Order, Sku};
-use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
+use crate::record::{
+    Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, UPDATED_ATTRIBUTE, order_key,
+};
 use crate::workflow::{Position, StepId, Workflow};
 
 pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
@@ -77,12 +79,13 @@ pub struct Write {
 
 impl Write {
     /// Whether `found` is what this write writes: then it was applied and only its response was lost. Attributes
-    /// that the write does not touch may have been changed by others since.
+    /// that the write does not touch may have been changed by others since, and with them the time of change.
     pub fn shows_in(&self, found: &Record) -> bool {
         let Some(before) = &self.before else { return self.after.owner == found.owner };
         let same_owner = found.fence == self.after.fence && found.owner == self.after.owner;
         let found = found.attributes();
-        let changes = before.changes_to(&self.after);
+        let mut changes = before.changes_to(&self.after);
+        changes.remove(UPDATED_ATTRIBUTE);
         same_owner && changes.iter().all(|(name, value)| found.get(name) == value.as_ref())
     }
 }

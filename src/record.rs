@@ -15,6 +15,8 @@ use crate::order::{Fingerprint, OrderId, Sku};
 pub const TTL_ATTRIBUTE: &str = "expires_at";
 /// The table's partition key.
 pub const KEY_ATTRIBUTE: &str = "pk";
+/// When an item was written last, whoever wrote it.
+pub const UPDATED_ATTRIBUTE: &str = "updated_at_ms";
 /// How many of an item are free to be reserved.
 pub const AVAILABLE_ATTRIBUTE: &str = "available";
 
