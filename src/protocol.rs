@@ -348,6 +348,9 @@ pub fn begin_compensation(
 }
 
 /// An operator has to decide: the message is kept on the record, because nothing else keeps it.
+///
+/// Holds only in the status that `held` has: an earlier write may have landed without its writer knowing, and
+/// `parked_from` must never say IN_PROGRESS of an order whose refusal is written down.
 pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Write {
     let after = Record {
         status: Status::Parked,
@@ -358,17 +361,14 @@ pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Writ
         updated_at_ms: now,
         ..held.clone()
     };
-    update(while_unfinished(held), held, after)
+    update(Guard { step: Vec::new(), ..mine(held) }, held, after)
 }
 
 /// The order is free for the next delivery of its message.
 pub fn give_up(held: &Record, now: UnixMillis) -> Write {
     let after = Record { lease_until_ms: Some(UnixMillis(0)), updated_at_ms: now, ..held.clone() };
-    update(while_unfinished(held), held, after)
-}
-
-fn while_unfinished(held: &Record) -> Guard {
-    Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) }
+    let guard = Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) };
+    update(guard, held, after)
 }
 
 #[cfg(test)]
