@@ -183,6 +183,13 @@ impl Outcomes {
         outcomes
     }
 
+    /// The same without the outcome of this step.
+    pub fn without(&self, step: &str) -> Self {
+        let mut outcomes = self.clone();
+        outcomes.0.remove(step);
+        outcomes
+    }
+
     /// Every outcome with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Outcome)> {
         self.0.iter().map(|(name, outcome)| (name.as_str(), outcome))
