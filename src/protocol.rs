@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::order::{Fingerprint, Order, Sku};
-use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
+use crate::record::{
+    Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, UPDATED_ATTRIBUTE, order_key,
+};
 use crate::workflow::{Position, StepId, Workflow};
 
 pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
@@ -77,12 +79,13 @@ pub struct Write {
 
 impl Write {
     /// Whether `found` is what this write writes: then it was applied and only its response was lost. Attributes
-    /// that the write does not touch may have been changed by others since.
+    /// that the write does not touch may have been changed by others since, and with them the time of change.
     pub fn shows_in(&self, found: &Record) -> bool {
         let Some(before) = &self.before else { return self.after.owner == found.owner };
         let same_owner = found.fence == self.after.fence && found.owner == self.after.owner;
         let found = found.attributes();
-        let changes = before.changes_to(&self.after);
+        let mut changes = before.changes_to(&self.after);
+        changes.remove(UPDATED_ATTRIBUTE);
         same_owner && changes.iter().all(|(name, value)| found.get(name) == value.as_ref())
     }
 }
@@ -345,6 +348,9 @@ pub fn begin_compensation(
 }
 
 /// An operator has to decide: the message is kept on the record, because nothing else keeps it.
+///
+/// Holds only in the status that `held` has: an earlier write may have landed without its writer knowing, and
+/// `parked_from` must never say IN_PROGRESS of an order whose refusal is written down.
 pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Write {
     let after = Record {
         status: Status::Parked,
@@ -355,17 +361,14 @@ pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Writ
         updated_at_ms: now,
         ..held.clone()
     };
-    update(while_unfinished(held), held, after)
+    update(Guard { step: Vec::new(), ..mine(held) }, held, after)
 }
 
 /// The order is free for the next delivery of its message.
 pub fn give_up(held: &Record, now: UnixMillis) -> Write {
     let after = Record { lease_until_ms: Some(UnixMillis(0)), updated_at_ms: now, ..held.clone() };
-    update(while_unfinished(held), held, after)
-}
-
-fn while_unfinished(held: &Record) -> Guard {
-    Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) }
+    let guard = Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) };
+    update(guard, held, after)
 }
 
 #[cfg(test)]

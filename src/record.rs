@@ -15,6 +15,8 @@ use crate::order::{Fingerprint, OrderId, Sku};
 pub const TTL_ATTRIBUTE: &str = "expires_at";
 /// The table's partition key.
 pub const KEY_ATTRIBUTE: &str = "pk";
+/// When an item was written last, whoever wrote it.
+pub const UPDATED_ATTRIBUTE: &str = "updated_at_ms";
 /// How many of an item are free to be reserved.
 pub const AVAILABLE_ATTRIBUTE: &str = "available";
 
@@ -178,6 +180,13 @@ impl Outcomes {
     pub fn with(&self, step: &str, outcome: Outcome) -> Self {
         let mut outcomes = self.clone();
         outcomes.0.insert(step.to_owned(), outcome);
+        outcomes
+    }
+
+    /// The same without the outcome of this step.
+    pub fn without(&self, step: &str) -> Self {
+        let mut outcomes = self.clone();
+        outcomes.0.remove(step);
         outcomes
     }
 

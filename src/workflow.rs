@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::record::{Outcomes, Status};
+use crate::record::{Outcomes, REFUSAL, Status};
 
 /// What the workflow has to know of a step. The table of steps is the workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,8 +113,8 @@ impl Workflow {
     ///
     /// # Panics
     /// If there is not exactly one point of no return with only revocable steps before it, if the last step
-    /// (and no other) does not tell, if a name stands twice, or if a step after the point of no return has an
-    /// undo: such a table is a programming error, and no order may run on it.
+    /// (and no other) does not tell, if a name stands twice or is that of the refusal among the outcomes, or if a
+    /// step after the point of no return has an undo: such a table is a programming error, and no order may run on it.
     pub fn new(steps: Vec<StepDef>) -> Self {
         let turn = steps.iter().position(|step| step.place == Place::PointOfNoReturn);
         let turn = turn.expect("a workflow has a point of no return");
@@ -138,7 +138,7 @@ impl Workflow {
             "the last step tells the customer"
         );
         let mut names: Vec<&str> =
-            steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().collect();
+            steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().chain([REFUSAL]).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name stands once: {names:?}");
         Workflow(steps)
@@ -167,14 +167,16 @@ impl Workflow {
         }
     }
 
-    /// The position that a record's status and step name. A parked record is where it was parked.
+    /// The position that a record's status and step name. A parked record is at that of its `parked_from`.
     ///
     /// # Errors
-    /// [`NoSuchStep`] if the names are not of this workflow, or the order is finished.
+    /// [`NoSuchStep`] if the names are not of this workflow, or the order is finished or parked.
     pub fn position(&self, status: Status, step: &str) -> Result<Position, NoSuchStep> {
-        let found = self.steps().find_map(|(id, _)| match status {
+        let found = self.steps().find_map(|(id, known)| match status {
             Status::InProgress => Some(Position::Forward(id)).filter(|at| self.due(*at) == step),
-            Status::Compensating => Some(Position::Backward(id)).filter(|at| self.due(*at) == step),
+            Status::Compensating if known.undo.is_some() || known.place == Place::Tell => {
+                Some(Position::Backward(id)).filter(|at| self.due(*at) == step)
+            }
             _ => None,
         });
         found.ok_or_else(|| NoSuchStep { status, step: step.to_owned() })
@@ -203,9 +205,12 @@ impl Workflow {
                 Ok(Move::Compensate(self.undo_before(StepId(id.0 + 1), outcomes)))
             }
             (Position::Backward(_), Tell, Event::Done) => Ok(Move::Reject),
-            (Position::Backward(id), _, Event::Done) => Ok(Move::Retreat(self.undo_before(id, outcomes))),
+            (Position::Backward(id), Revocable, Event::Done) => {
+                Ok(Move::Retreat(self.undo_before(id, outcomes)))
+            }
             (Position::Forward(_), PointOfNoReturn, Event::Cancelled)
             | (Position::Forward(_), Forward | Tell, Event::Refused | Event::Cancelled)
+            | (Position::Backward(_), PointOfNoReturn | Forward, Event::Done)
             | (Position::Backward(_), _, Event::Refused | Event::Cancelled) => {
                 Err(Illegal { position: self.due(position).to_owned(), event })
             }

@@ -133,7 +133,13 @@ pub fn mark(
             };
             Record { step: due.to_owned(), outcomes, settled_step: Some(due.to_owned()), ..base }
         }
-        Statement::NotDone => Record { key_epoch_ms: Some(now), settled_step: Some(step.to_owned()), ..base },
+        // An earlier statement that it is done may be the mistake that this one corrects.
+        Statement::NotDone => Record {
+            key_epoch_ms: Some(now),
+            settled_step: Some(step.to_owned()),
+            outcomes: seen.outcomes.without(step),
+            ..base
+        },
     };
     let guard = Guard { step: vec![step.to_owned()], ..parked(seen) };
     Ok(update(guard, seen, after))
