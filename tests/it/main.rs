@@ -12,4 +12,5 @@ mod local_payment_provider;
 mod local_runtime_api;
 mod local_stack;
 mod local_world;
+mod orderctl;
 mod world;

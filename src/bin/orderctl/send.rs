@@ -25,8 +25,6 @@ pub struct Send {
     /// Send this file's content; - is standard input
     #[arg(value_name = "FILE", conflicts_with_all = ["Flags", "scenario"])]
     file: Option<String>,
-    #[command(flatten)]
-    flags: Flags,
     /// Send every message so many times
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     copies: u32,
@@ -39,6 +37,8 @@ pub struct Send {
     /// Send a message that is no valid order as it is
     #[arg(long)]
     no_check: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// The fields of the order.
