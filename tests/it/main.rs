@@ -15,6 +15,7 @@ mod local_payment_provider;
 mod local_runtime_api;
 mod local_stack;
 mod local_world;
+mod orderctl;
 mod schema;
 mod template;
 mod world;

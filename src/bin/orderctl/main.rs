@@ -1,1 +1,39 @@
-fn main() {}
+//! The command line for people: send orders, look at them, keep stock, run everything locally.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `cli` | every command and option |
+//! | `target` | which table and queues are meant, and how to reach them |
+//! | `report` | what a command found: text for people, one JSON document for programs |
+//! | `failure` | what went wrong, and the command to try next |
+//! | the others | one command each |
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod draft;
+mod environment;
+mod failure;
+mod get;
+mod list;
+mod outbox;
+mod report;
+mod send;
+mod stock;
+mod table;
+mod target;
+mod timeline;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.run().await {
+        Ok(report) => report.print(cli.json),
+        Err(error) => failure::print(&error, cli.json),
+    }
+}

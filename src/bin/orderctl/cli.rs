@@ -1,0 +1,82 @@
+//! Every command and option.
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::get::Get;
+use crate::list::List;
+use crate::report::Report;
+use crate::send::Send;
+use crate::stock::Stock;
+use crate::table::Table;
+use crate::target::Target;
+use crate::timeline::Timeline;
+
+/// Sends orders, shows what became of them, keeps stock, and runs everything locally.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found.
+#[derive(Debug, Parser)]
+#[command(name = "orderctl", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which table and queues are meant.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Target")]
+pub struct TargetOptions {
+    /// Take table and queues from the outputs of this CloudFormation stack
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Where AWS is, if not where AWS is [env: AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The table of orders and stock [env: ORDERS_TABLE] [default: orders]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub table: Option<String>,
+    /// The queue of order messages [env: ORDERS_QUEUE_URL] [default: the queue named orders]
+    #[arg(long, global = true, value_name = "URL")]
+    pub queue_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(Send),
+    Get(Get),
+    Timeline(Timeline),
+    List(List),
+    Stock(Stock),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub async fn run(&self) -> Result<Report> {
+        let target = Target::resolve(&self.target).await?;
+        let table = Table::new(target.dynamodb(), &target.table);
+        match &self.command {
+            Command::Send(send) => send.run(&target).await,
+            Command::Get(get) => get.run(&table).await,
+            Command::Timeline(timeline) => timeline.run(&table).await,
+            Command::List(list) => list.run(&table).await,
+            Command::Stock(stock) => stock.run(&table).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definition_of_the_commands_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! What went wrong, and the command to try next.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use serde_json::json;
+
+use crate::report::{self, FAILED, NOT_FOUND};
+
+/// There is no such thing. Exit code 3, so that a script can tell it from a failure.
+#[derive(Debug)]
+pub struct NotFound(String);
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotFound {}
+
+/// `what` is not there; `next` says what to try.
+pub fn not_found(what: impl Into<String>, next: impl fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(NotFound(format!("{}\n{next}", what.into())))
+}
+
+/// An AWS call that failed while `doing` something.
+pub fn aws<E, R>(doing: impl fmt::Display, error: SdkError<E, R>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: fmt::Debug + Send + Sync + 'static,
+{
+    if !matches!(error, SdkError::ServiceError(_)) {
+        let cause = root_cause(&error);
+        return anyhow!("{doing}: no answer: {cause}\n{}", NO_ANSWER);
+    }
+    let code = error.code().unwrap_or("an error without a code").to_owned();
+    let message = error.message().map(|message| format!(": {message}")).unwrap_or_default();
+    match code.rsplit('.').next().unwrap_or(&code) {
+        "QueueDoesNotExist" | "NonExistentQueue" | "ResourceNotFoundException" => {
+            anyhow!("{doing}: {code}{message}\n{NAMES}")
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException" | "InvalidClientTokenId" => {
+            anyhow!("{doing}: {code}{message}\nrenew your credentials: aws sso login, or set AWS_PROFILE")
+        }
+        "AccessDenied" | "AccessDeniedException" => {
+            anyhow!("{doing}: {code}{message}\nwho you are: aws sts get-caller-identity")
+        }
+        _ => anyhow!("{doing}: {code}{message}\n{}", DisplayErrorContext(&error)),
+    }
+}
+
+const NO_ANSWER: &str = "is the endpoint right and is something listening? `make dev` starts a local stack";
+const NAMES: &str =
+    "name the right one with --stack NAME, or with --table and --queue-url; `make dev` starts a local stack";
+
+/// The innermost error: the SDK's own words for a lost connection are only "dispatch failure".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Says it on standard error, and with `json` also in the one document on standard output.
+pub fn print(error: &anyhow::Error, json: bool) -> ExitCode {
+    let not_found = error.downcast_ref::<NotFound>().is_some();
+    let code = if not_found { NOT_FOUND } else { FAILED };
+    let words = format!("{error:#}");
+    eprintln!("error: {words}");
+    if json {
+        let kind = if not_found { "not_found" } else { "failed" };
+        report::print_document(&json!({ "error": { "kind": kind, "message": words } }));
+    }
+    ExitCode::from(code)
+}
