@@ -30,6 +30,9 @@ const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// Warming up is worth less than starting.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// Lambda gives init 10 s; the secret must be there well before.
+const SECRET: Duration = Duration::from_secs(6);
+
 /// Why the function cannot start.
 #[derive(Debug, thiserror::Error)]
 #[error("STRIPE_SECRET_ARN: the secret could not be read: {0}")]
@@ -103,7 +106,9 @@ pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: 
 
 async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretError> {
     let secrets = aws_sdk_secretsmanager::Client::new(sdk);
-    let secret = secrets.get_secret_value().secret_id(arn).send().await;
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(SECRET / 3).operation_timeout(SECRET);
+    let config = aws_sdk_secretsmanager::Config::builder().timeout_config(timeouts.build());
+    let secret = secrets.get_secret_value().secret_id(arn).customize().config_override(config).send().await;
     let secret = secret.map_err(|error| SecretError(error.into_service_error().to_string()))?;
     let key = secret.secret_string.ok_or_else(|| SecretError("it is not a string".to_owned()))?;
     Ok(StripeKey(key.trim().to_owned()))
