@@ -19,7 +19,9 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "${packages[*]}" ]; then
   python3 -c 'import venv, ensurepip' 2>/dev/null ||
     { echo "tools.sh: $1 is installed with pip; this needs python3 with its venv module (Debian: python3-venv)" >&2; exit 1; }
   echo "tools.sh: installing ${packages[*]} into $venv" >&2
-  rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "${packages[@]}" >&2
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet "${packages[@]}" >&2
   echo "${packages[*]}" >"$venv/installed"
 fi
 echo "$venv/bin/$1"
