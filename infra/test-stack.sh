@@ -20,6 +20,9 @@ start() { # SCRIPT FIRST_PORT
 }
 stop() {
   local one
+  if [ -z "${started[*]:+x}" ] && [ -n "${settings:-}" ]; then # on somebody's server: leave no function that goes on polling
+    "$(infra/tools.sh aws)" cloudformation delete-stack --stack-name "$stack" || true
+  fi
   for one in "${started[@]:+${started[@]}}"; do
     # shellcheck disable=SC2086 # two words
     set -- $one && "infra/local/$1.sh" down "$2"
