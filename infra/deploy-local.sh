@@ -27,7 +27,7 @@ grep -q 'CodeUri: function$' "$work/template.yaml" || { echo "deploy-local.sh: n
 bucket=$stack-code
 "$aws" s3 mb "s3://$bucket" >/dev/null 2>&1 || true # there already
 "$aws" cloudformation package --template-file "$work/template.yaml" --s3-bucket "$bucket" \
-  --output-template-file "$work/packaged.yaml" >/dev/null
+  --output-template-file "$work/packaged.yaml" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; } # it draws a progress bar
 case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=x86_64 ;; esac
 # --parameters of create-stack wants ParameterKey=..,ParameterValue=..
 parameters=()
@@ -42,7 +42,7 @@ for _ in $(seq 120); do # the command line's own waiter looks every 30 seconds
     CREATE_COMPLETE) break ;;
     CREATE_IN_PROGRESS | REVIEW_IN_PROGRESS) sleep 0.5 ;;
     *) "$aws" cloudformation describe-stack-events --stack-name "$stack" --output text \
-      --query 'StackEvents[?contains(ResourceStatus, `FAILED`)].[LogicalResourceId,ResourceStatusReason]' >&2
+      --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2
       echo "deploy-local.sh: stack $stack is $status" >&2; exit 1 ;;
   esac
 done

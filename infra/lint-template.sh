@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Public linters over template.yaml: as it is written and, because some rules fire only there, as the SAM transform leaves it.
+# The tools are installed into the user's cache and need no network afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  echo "lint-template.sh: SKIPPED sam validate, cfn-lint, checkov and shellcheck: they need python3 with its venv module" >&2
+  [ "${CI:-}" != true ] || exit 1
+  exit 0
+fi
+export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+sam=$(infra/tools.sh sam)
+"$sam" validate --lint --template template.yaml
+cfn_lint=$(infra/tools.sh cfn-lint)
+"$cfn_lint" template.yaml
+"$(dirname "$cfn_lint")/python" - >"$work/transformed.json" <<'PYTHON'
+import json
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+class NoManagedPolicies:
+    def load(self):
+        return {}
+
+with open("template.yaml") as source:
+    template = yaml_parse(source)
+for resource in template["Resources"].values():
+    if resource["Type"] == "AWS::Serverless::Function":
+        resource["Properties"]["CodeUri"] = "s3://bucket/key"
+print(json.dumps(transform(template, {}, NoManagedPolicies()), indent=2))
+PYTHON
+"$cfn_lint" "$work/transformed.json"
+echo "cfn-lint: no findings in template.yaml and in what the SAM transform makes of it"
+checkov=$(infra/tools.sh checkov)
+"$checkov" --file template.yaml --framework cloudformation --skip-download --compact --quiet
+"$checkov" --file "$work/transformed.json" --framework cloudformation --skip-download --compact --quiet
+shellcheck=$(infra/tools.sh shellcheck)
+"$shellcheck" infra/*.sh infra/local/*.sh .ci/run
+echo "shellcheck: no findings"
