@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys template.yaml to a local server and runs the end-to-end tests (tests/it/stack.rs) against that stack.
+# Deploys template.yaml to a local server and runs the end-to-end tests (tests/it/deployed.rs) against that stack.
 # usage: test-stack.sh ministack | dynamodb-local | localstack
 #   ministack       the server in AWS_ENDPOINT_URL, else one that is started for the tests and ended after them
 #   dynamodb-local  the same with the table in DynamoDB Local (AWS_ENDPOINT_URL_DYNAMODB, else started likewise)
@@ -56,6 +56,6 @@ set -a
 eval "$(sed -E "s/=(.*)/='\1'/" <<<"$settings")"
 set +a
 # A filter that matches nothing would pass: there must be tests to run.
-tests=$(cargo test --locked --test it -- --list 'stack::' --include-ignored)
-grep -q '^stack::.*: test$' <<<"$tests" || { echo "test-stack.sh: tests/it has no test in stack::" >&2; exit 1; }
-cargo test --locked --test it -- 'stack::' --include-ignored
+tests=$(cargo test --locked --test it -- --list 'deployed::' --include-ignored)
+grep -q '^deployed::.*: test$' <<<"$tests" || { echo "test-stack.sh: tests/it has no test in deployed::" >&2; exit 1; }
+cargo test --locked --test it -- 'deployed::' --include-ignored
