@@ -1,4 +1,4 @@
-//! Stripe's public API (https://docs.stripe.com/api), over the HTTP client that the AWS SDK brings.
+//! Stripe's public API (<https://docs.stripe.com/api>), over the HTTP client that the AWS SDK brings.
 
 mod reply;
 
