@@ -69,7 +69,8 @@ pub struct Shortage {
 /// Why the table gave no answer. All of these are worth another delivery.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It said no, and nothing was written: throttled, or not allowed.
+    /// It said no: throttled, or not allowed. An earlier attempt of the SDK may have been applied all the same, if
+    /// its answer was lost.
     #[error("the table refused the request: {0}")]
     NotApplied(String),
     /// Nobody knows whether it was written.
