@@ -7,4 +7,5 @@ mod local_aws;
 mod local_faults;
 mod local_payment_provider;
 mod local_world;
+mod store;
 mod world;
