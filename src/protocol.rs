@@ -36,7 +36,11 @@ pub struct Guard {
 impl Guard {
     /// Whether the condition holds on `item`: the same as DynamoDB's answer.
     pub fn holds(&self, item: Option<&Record>) -> bool {
-        let Some(item) = item else { return self.absent };
+        let Some(item) = item else {
+            // An attribute that is not there equals nothing.
+            let Guard { fence, owner, status, step, .. } = self;
+            return fence.is_none() && owner.is_none() && status.is_empty() && step.is_empty();
+        };
         !self.absent
             && self.fence.is_none_or(|fence| fence == item.fence)
             && self.owner.as_ref().is_none_or(|owner| *owner == item.owner)

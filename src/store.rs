@@ -69,7 +69,8 @@ pub struct Shortage {
 /// Why the table gave no answer. All of these are worth another delivery.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It said no, and nothing was written: throttled, or not allowed.
+    /// It said no: throttled, or not allowed. An earlier attempt of the SDK may have been applied all the same, if
+    /// its answer was lost.
     #[error("the table refused the request: {0}")]
     NotApplied(String),
     /// Nobody knows whether it was written.
@@ -122,10 +123,12 @@ impl Store {
     pub async fn write(&self, write: &Write, patience: Patience) -> Result<Written, StoreError> {
         let started = tokio::time::Instant::now();
         let mut backoff = CONFLICT_BACKOFF;
+        // Built once: every try sends the same bytes, as a repeat under the same token must.
+        let expression = Expression::of(write);
         loop {
             let left = patience.total.saturating_sub(started.elapsed());
             let patience = Patience { total: left.max(patience.attempt), ..patience };
-            let why = match self.try_once(write, patience).await {
+            let why = match self.try_once(write, expression.clone(), patience).await {
                 Tried::Written(written) => return Ok(written),
                 Tried::Failed(StoreError::Unknown(why)) => return self.look(write, patience, why).await,
                 Tried::Failed(error) => return Err(error),
@@ -149,8 +152,7 @@ impl Store {
         Ok(Written::Refused(found.map(Box::new)))
     }
 
-    async fn try_once(&self, write: &Write, patience: Patience) -> Tried {
-        let expression = Expression::of(write);
+    async fn try_once(&self, write: &Write, expression: Expression, patience: Patience) -> Tried {
         match (&write.before, write.stock.is_empty()) {
             (None, _) => self.put(write, expression, patience).await,
             (Some(_), true) => self.update(write, expression, patience).await,
@@ -161,7 +163,8 @@ impl Store {
     async fn put(&self, write: &Write, expression: Expression, patience: Patience) -> Tried {
         let put = self.client.put_item().table_name(&self.table).condition_expression(expression.condition);
         let put = put.set_expression_attribute_names(expression.names);
-        let put = put.set_item(Some(expression::item(&write.after)));
+        let put = put.set_expression_attribute_values(expression.values);
+        let put = put.set_item(expression.item);
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.customize().config_override(timeouts(patience)).send().await {
             Ok(_) => applied(None, write),

@@ -9,8 +9,10 @@ use crate::protocol::{Guard, Write};
 use crate::record::{KEY_ATTRIBUTE, Record};
 
 /// The parts of a conditional request. Every name is a placeholder, so that no attribute is a reserved word.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Expression {
+    /// The whole item, where it is put.
+    pub(super) item: Option<HashMap<String, AttributeValue>>,
     pub(super) condition: String,
     pub(super) update: String,
     pub(super) names: Option<HashMap<String, String>>,
@@ -21,8 +23,9 @@ impl Expression {
     pub(super) fn of(write: &Write) -> Self {
         let mut expression = Expression::default();
         expression.condition = expression.guard(&write.guard);
-        if let Some(before) = &write.before {
-            expression.update = expression.changes(before, &write.after);
+        match &write.before {
+            Some(before) => expression.update = expression.changes(before, &write.after),
+            None => expression.item = Some(item(&write.after)),
         }
         expression
     }
@@ -85,8 +88,7 @@ impl Expression {
     }
 }
 
-/// The whole item, as it is put.
-pub(super) fn item(record: &Record) -> HashMap<String, AttributeValue> {
+fn item(record: &Record) -> HashMap<String, AttributeValue> {
     record.attributes().iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
 

@@ -17,5 +17,6 @@ mod local_stack;
 mod local_world;
 mod orderctl;
 mod schema;
+mod store;
 mod template;
 mod world;
