@@ -148,6 +148,7 @@ impl Payment for Stripe {
             Reply::Error { code, .. } if code == "charge_already_refunded" => {
                 Ending::Done(Outcome::nothing())
             }
+            Reply::SameErrorForEver => Ending::Unknown("the refund was answered with an error".to_owned()),
             other => later(other),
         }
     }
