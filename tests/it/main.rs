@@ -8,4 +8,5 @@ mod local_faults;
 mod local_payment_provider;
 mod local_world;
 mod store;
+mod stripe;
 mod world;
