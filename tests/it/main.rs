@@ -19,4 +19,5 @@ mod orderctl;
 mod schema;
 mod store;
 mod template;
+mod stripe;
 mod world;

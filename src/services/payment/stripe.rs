@@ -83,12 +83,8 @@ impl Stripe {
         let response = self.http.call(request).await.map_err(|error| format!("no connection: {error}"))?;
         let status = response.status().as_u16();
         let replayed = response.headers().get("idempotent-replayed") == Some("true");
-        let body = ByteStream::new(response.into_body()).collect().await;
-        let body = body.map_err(|_| "the connection ended before the answer did")?.into_bytes();
-        match body.len() <= MAX_REPLY_BYTES {
-            true => Ok(reply::read(status, replayed, &body)),
-            false => Err("the answer is too large".to_owned()),
-        }
+        let body = read_body(response.into_body()).await?;
+        Ok(reply::read(status, replayed, &body))
     }
 
     async fn look_up(&self, order_id: &OrderId, timeout: Duration) -> Ending {
@@ -152,6 +148,7 @@ impl Payment for Stripe {
             Reply::Error { code, .. } if code == "charge_already_refunded" => {
                 Ending::Done(Outcome::nothing())
             }
+            Reply::SameErrorForEver => Ending::Unknown("the refund was answered with an error".to_owned()),
             other => later(other),
         }
     }
@@ -159,6 +156,18 @@ impl Payment for Stripe {
     async fn find(&self, order_id: &OrderId, timeout: Duration) -> Ending {
         self.look_up(order_id, timeout).await
     }
+}
+
+async fn read_body(body: SdkBody) -> Result<Vec<u8>, String> {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await {
+        bytes.extend_from_slice(&part.map_err(|_| "the connection ended before the answer did")?);
+        if bytes.len() > MAX_REPLY_BYTES {
+            return Err("the answer is too large".to_owned());
+        }
+    }
+    Ok(bytes)
 }
 
 fn declined(detail: &str) -> Ending {
