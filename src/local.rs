@@ -7,6 +7,7 @@
 //! | [`function_host`] | Lambda itself: the function's processes, each with a [`runtime_api`] |
 //! | [`event_source`] | Lambda's poller between a queue and the function |
 //! | [`receiver`] | the warehouse and whoever writes to customers |
+//! | [`ledger`] | the auditor: whether what all of them did adds up |
 //! | [`stack`] | all of it, with the [`resources`] the function needs |
 //!
 //! The servers are plain functions from a request to an answer. They are reached in one of two ways:
@@ -19,6 +20,7 @@ pub mod dynamodb;
 pub mod event_source;
 pub mod faults;
 pub mod function_host;
+pub mod ledger;
 pub mod payment_provider;
 pub mod receiver;
 pub mod resources;

@@ -1,6 +1,7 @@
 //! The built command line against a served AWS: what it prints, where, and how it exits.
 
 mod orders;
+mod running;
 mod sending;
 mod stock;
 

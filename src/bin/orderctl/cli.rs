@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::demo::Demo;
+use crate::dev::Dev;
 use crate::get::Get;
 use crate::list::List;
 use crate::report::Report;
@@ -47,6 +49,15 @@ pub struct TargetOptions {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(Demo),
+    Dev(Dev),
+    #[command(flatten)]
+    OnTarget(OnTarget),
+}
+
+/// Commands about the orders of a target.
+#[derive(Debug, Subcommand)]
+enum OnTarget {
     Send(Send),
     Get(Get),
     Timeline(Timeline),
@@ -57,14 +68,23 @@ enum Command {
 impl Cli {
     /// Does what was asked for.
     pub async fn run(&self) -> Result<Report> {
-        let target = Target::resolve(&self.target).await?;
-        let table = Table::new(target.dynamodb(), &target.table);
         match &self.command {
-            Command::Send(send) => send.run(&target).await,
-            Command::Get(get) => get.run(&table).await,
-            Command::Timeline(timeline) => timeline.run(&table).await,
-            Command::List(list) => list.run(&table).await,
-            Command::Stock(stock) => stock.run(&table).await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Dev(dev) => dev.run(self.json).await,
+            Command::OnTarget(command) => command.run(&Target::resolve(&self.target).await?).await,
+        }
+    }
+}
+
+impl OnTarget {
+    async fn run(&self, target: &Target) -> Result<Report> {
+        let table = Table::new(target.dynamodb(), &target.table);
+        match self {
+            OnTarget::Send(send) => send.run(target).await,
+            OnTarget::Get(get) => get.run(&table).await,
+            OnTarget::Timeline(timeline) => timeline.run(&table).await,
+            OnTarget::List(list) => list.run(&table).await,
+            OnTarget::Stock(stock) => stock.run(&table).await,
         }
     }
 }

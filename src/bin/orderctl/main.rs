@@ -11,11 +11,16 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod demo;
+mod dev;
 mod draft;
+mod duration;
 mod environment;
 mod failure;
 mod get;
 mod list;
+mod local;
+mod log_line;
 mod outbox;
 mod report;
 mod send;

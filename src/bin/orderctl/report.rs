@@ -28,6 +28,11 @@ impl Report {
         Report { document, text: text.into(), next: Vec::new(), failed: false }
     }
 
+    /// Everything was said while the command ran.
+    pub fn silent() -> Self {
+        Report::new(Value::Null, "")
+    }
+
     /// With a command to try next.
     pub fn and_next(mut self, command: impl Into<String>) -> Self {
         self.next.push(command.into());
@@ -41,9 +46,9 @@ impl Report {
 
     /// Results to standard output, hints to standard error.
     pub fn print(&self, json: bool) -> ExitCode {
-        if json {
+        if json && !self.document.is_null() {
             print_document(&self.document);
-        } else {
+        } else if !json && !self.text.is_empty() {
             print_text(self.text.trim_end());
         }
         if !self.next.is_empty() && !json {

@@ -16,6 +16,7 @@ use crate::outbox::{self, Message};
 use crate::report::Report;
 use crate::target::Target;
 use scenario::Scenario;
+pub use scenario::poison;
 
 /// Send order messages: from flags, a file, standard input, or a scenario
 ///

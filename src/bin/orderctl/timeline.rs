@@ -85,7 +85,11 @@ fn events(record: &Record) -> Vec<Event> {
     let mut events = vec![claimed];
     // The record keeps how often, not when: it is between the claim and the last step.
     if takeovers(record) > 0 {
-        let detail = format!("{} times, after a worker's lease was over", takeovers(record));
+        let times = match takeovers(record) {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let detail = format!("{times}, because the worker before had not finished it");
         events.push(Event { at: None, what: "taken over".to_owned(), detail });
     }
     events.extend(steps);

@@ -1,0 +1,63 @@
+//! The function's log lines, read.
+
+use serde::Deserialize;
+
+/// The line of one record: the fields that are looked at.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RecordLine {
+    #[serde(default)]
+    pub timestamp: String,
+    pub outcome: String,
+    pub order_id: Option<String>,
+    pub receive_count: Option<u64>,
+    #[serde(default)]
+    pub took_over: bool,
+    #[serde(default)]
+    pub deleted: bool,
+    pub latency_ms: Option<u64>,
+    pub result: Option<String>,
+    pub detail: Option<String>,
+}
+
+impl RecordLine {
+    /// The line as JSON, unless it is about something else than a record.
+    pub fn read(line: &str) -> Option<RecordLine> {
+        serde_json::from_str(line).ok()
+    }
+
+    /// The line for people.
+    pub fn text(&self) -> String {
+        let time = self.timestamp.get(11..23).unwrap_or_default();
+        let order = self.order_id.as_deref().unwrap_or("(no order ID)");
+        let mut text = format!("{time}  {:<11}  {order}", self.outcome);
+        if self.took_over {
+            text += "  taken over";
+        }
+        if let Some(receives) = self.receive_count.filter(|receives| *receives > 1) {
+            text += &format!("  receive {receives}");
+        }
+        if let Some(millis) = self.latency_ms {
+            text += &format!("  {millis} ms");
+        }
+        for more in [&self.result, &self.detail].into_iter().flatten() {
+            text += "  ";
+            text += more;
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RecordLine;
+
+    #[test]
+    fn a_record_line_is_told_in_one_line_and_others_are_left_alone() {
+        let line = r#"{"timestamp":"2026-11-24T01:00:01.123456Z","level":"INFO","message":"record",
+            "outcome":"duplicate","order_id":"ord-1","receive_count":2,"latency_ms":7,"deleted":true,"result":"{}"}"#;
+        let text = RecordLine::read(line).unwrap().text();
+        assert_eq!(text, "01:00:01.123  duplicate    ord-1  receive 2  7 ms  {}");
+        assert!(RecordLine::read("thread panicked").is_none());
+        assert!(RecordLine::read(r#"{"level":"WARN","message":"slow"}"#).is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! What must hold for each order that was sent.
+
+use serde_json::Value;
+
+use super::{Found, Invariant, Sent, World};
+use crate::local::receiver::{Delivered, Deliveries};
+use crate::order::Order;
+use crate::record::{Record, Status};
+use crate::services::payment::PAYMENT_ID;
+use crate::services::{inventory, notifications, warehouse};
+
+pub(super) const RESERVE: &str = inventory::STEP.name;
+pub(super) const SHIP: &str = warehouse::STEP.name;
+pub(super) const TELL: &str = notifications::STEP.name;
+
+pub(super) fn check(world: &World<'_>, id: &str, messages: &[(&Sent, Order)], found: &mut Found) {
+    let record = world.records.get(id).copied().filter(|record| record.status.is_finished());
+    found.unless(record.is_some(), Invariant::EveryOrderFinished, id, || match world.records.get(id) {
+        Some(record) => format!("{} at {}", record.status, record.step),
+        None => "there is no record".to_owned(),
+    });
+    let Some(record) = record else { return };
+    let is_the_order = |order: &Order| order.fingerprint() == record.fingerprint;
+    let Some((_, order)) = messages.iter().find(|(_, order)| is_the_order(order)) else {
+        return found.unless(false, Invariant::EveryOrderFinished, id, || {
+            "the record is of an order that nobody sent".to_owned()
+        });
+    };
+    charged(world, record, order, found);
+    shipped(world, record, order, found);
+    told(world, record, found);
+    reserved(record, order, found);
+    answered(world, record, found);
+    for (sent, other) in messages.iter().filter(|(_, order)| !is_the_order(order)) {
+        found.unless(world.is_dead_of(sent, "conflict"), Invariant::ConflictsRefused, id, || {
+            format!("message {} for {} is not dead-lettered so", sent.message_id, other.total().minor)
+        });
+    }
+}
+
+/// An order of total 0 is completed without a charge.
+fn charged(world: &World<'_>, record: &Record, order: &Order, found: &mut Found) {
+    let id = record.order_id();
+    let (charges, refunds) = (world.facts.payments.charges_of(id), world.facts.payments.refunds_of(id));
+    let total = order.total();
+    let expected = match record.status {
+        Status::Completed => usize::from(total.minor > 0),
+        // Whatever was charged before the refusal.
+        _ => charges.len().min(1),
+    };
+    let undone = if record.status == Status::Completed { 0 } else { charges.len() };
+    let right = charges.iter().all(|charge| {
+        let currency = charge.currency.eq_ignore_ascii_case(total.currency.as_str());
+        charge.amount == total.minor && currency && charge.payment_method == order.payment_method.as_str()
+    });
+    found.unless(charges.len() == expected && refunds.len() == undone, Invariant::ChargedOnce, id, || {
+        format!("{}: {} charges, {} refunds", record.status, charges.len(), refunds.len())
+    });
+    found.unless(right, Invariant::ChargedOnce, id, || "a charge is not of this order's total".to_owned());
+    if record.status == Status::Completed && total.minor > 0 {
+        let told = field(record.result.as_deref(), PAYMENT_ID);
+        let known = charges.iter().any(|charge| Some(&charge.payment_id) == told.as_ref());
+        found.unless(known, Invariant::OneAnswer, id, || format!("the answer names the charge {told:?}"));
+    }
+}
+
+fn shipped(world: &World<'_>, record: &Record, order: &Order, found: &mut Found) {
+    let id = record.order_id();
+    let shipment = delivered(&world.facts.shipments, id, SHIP);
+    let bodies = shipment.map_or(0, |shipment| shipment.bodies.len());
+    let expected = usize::from(record.status == Status::Completed);
+    found.unless(bodies == expected, Invariant::ShippedOnce, id, || {
+        format!("{}: {bodies} different shipments", record.status)
+    });
+    for body in shipment.iter().flat_map(|shipment| &shipment.bodies) {
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let right = body["items"] == serde_json::json!(order.items)
+            && body["customer_id"] == serde_json::json!(order.customer_id);
+        found.unless(right, Invariant::ShippedOnce, id, || "what was shipped is not the order".to_owned());
+    }
+}
+
+fn told(world: &World<'_>, record: &Record, found: &mut Found) {
+    let id = record.order_id();
+    let bodies =
+        delivered(&world.facts.notifications, id, TELL).map_or(&[][..], |notification| &notification.bodies);
+    found.unless(bodies.len() == 1, Invariant::ToldOnce, id, || {
+        format!("{} different messages", bodies.len())
+    });
+    let status = field(record.result.as_deref(), "status");
+    let right = bodies.iter().all(|body| field(Some(body), "status") == status);
+    found.unless(right, Invariant::ToldOnce, id, || "told another end than the record has".to_owned());
+}
+
+fn reserved(record: &Record, order: &Order, found: &mut Found) {
+    if record.status != Status::Completed {
+        return;
+    }
+    let reserved = record.outcomes.get(RESERVE);
+    let reserved: Vec<_> = reserved.into_iter().flat_map(|outcome| outcome.quantities()).collect();
+    let ordered: Vec<_> =
+        order.items.iter().map(|item| (item.sku.clone(), u64::from(item.quantity))).collect();
+    found.unless(reserved == ordered, Invariant::StockConserved, record.order_id(), || {
+        format!("{reserved:?} is reserved, {ordered:?} is ordered")
+    });
+}
+
+fn answered(world: &World<'_>, record: &Record, found: &mut Found) {
+    let id = record.order_id();
+    let answers = world.facts.answers.get(id).into_iter().flatten();
+    for answer in answers {
+        found.unless(Some(answer) == record.result.as_ref(), Invariant::OneAnswer, id, || {
+            format!("answered {answer}, stored is {:?}", record.result)
+        });
+    }
+}
+
+fn delivered<'d>(deliveries: &'d Deliveries, id: &str, step: &str) -> Option<&'d Delivered> {
+    deliveries.get(&format!("{id}:{step}"))
+}
+
+fn field(json: Option<&str>, name: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json?).ok()?;
+    Some(json[name].as_str()?.to_owned())
+}

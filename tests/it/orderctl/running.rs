@@ -1,0 +1,88 @@
+//! `orderctl demo` and `orderctl dev`, with the built function.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::run;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn the_demonstration_kills_takes_over_and_balances() {
+    let arguments = ["demo", "--orders", "60", "--seed", "1", "--kill-every", "300ms", "--json"];
+    let run = tokio::time::timeout(PATIENCE, run(&arguments, "")).await.expect("took too long");
+    let account = run.document();
+    assert_eq!((run.code, &account["balanced"]), (0, &Value::Bool(true)), "{run:?}");
+    let number = |name: &str| account[name].as_u64().unwrap();
+    assert_eq!(number("orders"), 60);
+    assert!(number("messages") > 80 && number("duplicates_absorbed") > 0, "{account}");
+    assert!(number("kills") > 0 && number("takeovers") > 0, "{account}");
+    assert!(account["dead_letters"]["conflict"].as_u64() > Some(0), "{account}");
+    assert!(account["dead_letters"]["invalid"].as_u64() > Some(0), "{account}");
+    let events = account["timeline"]["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["what"] == "taken over"), "{account}");
+    assert!(run.err.contains("visibility 20 s"), "{}", run.err);
+}
+
+fn is_running(pid: i32) -> bool {
+    std::fs::exists(format!("/proc/{pid}")).unwrap()
+}
+
+/// A running `orderctl dev` and what it printed.
+async fn dev() -> (Child, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orderctl"));
+    command.args(["dev", "--port", "0", "--json"]).env_clear().kill_on_drop(true);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut document = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        document += &line;
+        if line == "}" {
+            break;
+        }
+    }
+    (child, serde_json::from_str(&document).unwrap())
+}
+
+#[tokio::test]
+async fn the_local_stack_runs_an_order_and_leaves_no_process_behind() {
+    let work = async {
+        let (mut child, document) = dev().await;
+        let endpoint = document["endpoint"].as_str().unwrap();
+        let sent = run(&["--endpoint", endpoint, "send", "--order-id", "ord-1"], "").await;
+        assert_eq!(sent.code, 0, "{sent:?}");
+        let got = run(&["--endpoint", endpoint, "get", "ord-1", "--wait", "60", "--json"], "").await;
+        assert_eq!(got.document()["result"]["status"], "completed", "{got:?}");
+
+        let functions: Vec<i32> = document["processes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pid| pid.as_i64().unwrap() as i32)
+            .collect();
+        assert!(functions.len() == 2 && functions.iter().all(|pid| is_running(*pid)));
+        kill(Pid::from_raw(child.id().unwrap() as i32), Signal::SIGINT).unwrap();
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).await.unwrap();
+        assert!(child.wait().await.unwrap().success(), "{told}");
+        assert!(told.contains("completed    ord-1"), "{told}");
+        assert!(!functions.iter().any(|pid| is_running(*pid)));
+    };
+    tokio::time::timeout(PATIENCE, work).await.expect("took too long");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let run = run(&["dev", "--port", &port], "").await;
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains(&port) && run.err.contains("--port"), "{}", run.err);
+}
