@@ -66,7 +66,7 @@ impl EmbeddedAws {
 
     /// An SDK configuration whose clients reach this through `connector`: [`Self::connector`], or a wrapper of it.
     pub fn sdk_config(&self, connector: SharedHttpConnector) -> SdkConfig {
-        sdk_config(self.endpoint).into_builder().http_client(connector::client(connector)).build()
+        sdk_config(self.endpoint).into_builder().http_client(crate::function::http_client(connector)).build()
     }
 
     /// Serves both services on `listener` until `shutdown` resolves.
@@ -99,6 +99,7 @@ pub fn sdk_config(endpoint: SocketAddr) -> SdkConfig {
         .region(Region::from_static(REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(format!("http://{endpoint}"))
+        .http_client(crate::function::http_client(crate::function::connector()))
         .build()
 }
 

@@ -5,9 +5,7 @@
 use std::fmt;
 use std::future::Future;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -17,7 +15,7 @@ use crate::local::server::{Answer, ConnectionCut};
 
 /// A connector that answers every request with `answer`.
 ///
-/// It serves an AWS client through [`client`] and whoever takes an SDK connector directly.
+/// It serves an AWS client through [`crate::function::http_client`] and whoever takes an SDK connector directly.
 /// Dropping the call drops the answer with it, as closing a connection would.
 pub fn connector<H, F>(answer: H) -> SharedHttpConnector
 where
@@ -25,13 +23,6 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     SharedHttpConnector::new(InProcess(answer))
-}
-
-/// An HTTP client for an AWS SDK configuration that sends everything through `connector`.
-///
-/// Attempt and operation timeouts are the SDK's own and work; connect and read timeouts have nothing to time.
-pub fn client(connector: SharedHttpConnector) -> SharedHttpClient {
-    http_client_fn(move |_, _| connector.clone())
 }
 
 struct InProcess<H>(H);

@@ -32,7 +32,7 @@ fn the_function() {
 /// Notes each message in the table and tells the warehouse of it twice; what says "fail" is reported as failed,
 /// and what says "sleep" is never done on the first delivery.
 async fn handle(variables: &BTreeMap<String, String>, event: &Value) -> Result<Value, Error> {
-    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let config = order_processor::function::sdk_config(&order_processor::function::connector()).await;
     let (dynamodb, sqs) = (aws_sdk_dynamodb::Client::new(&config), sqs::Client::new(&config));
     let mut failures = Vec::new();
     for record in event["Records"].as_array().unwrap() {

@@ -18,6 +18,6 @@ mod local_world;
 mod orderctl;
 mod schema;
 mod store;
-mod template;
 mod stripe;
+mod template;
 mod world;
