@@ -127,7 +127,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: not so: {}: {}", self.subject, self.invariant.sentence(), self.detail)
+        write!(f, "not so: {}: {}: {}", self.invariant.sentence(), self.subject, self.detail)
     }
 }
 

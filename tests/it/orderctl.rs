@@ -4,6 +4,7 @@ mod orders;
 mod running;
 mod sending;
 mod stock;
+mod target;
 
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
@@ -72,8 +73,13 @@ impl Run {
 
 /// Without anything of this process's environment: neither credentials nor a home with a configuration.
 async fn run(arguments: &[&str], input: &str) -> Run {
+    run_in(&[], arguments, input).await
+}
+
+/// With these variables alone.
+async fn run_in(variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderctl"));
-    command.args(arguments).env_clear().env("HOME", "/nonexistent");
+    command.args(arguments).env_clear().env("HOME", "/nonexistent").envs(variables.iter().copied());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

@@ -48,9 +48,11 @@ impl Demo {
             local::start(|options| options.environments = ENVIRONMENTS, move |line| noted.note(&line.line))
                 .await?;
         eprintln!(
-            "{} orders, seed {}, on a stack in this process: {ENVIRONMENTS} processes of the function, timeout 3 s, \
-             lease grace 1 s, visibility 20 s, so a killed worker's orders come back after 20 s",
-            plan.orders, plan.seed
+            "{} orders, seed {}, on a stack in this process: {ENVIRONMENTS} processes of the function, {}; \
+             what a killed worker had received comes back when its visibility ends",
+            plan.orders,
+            plan.seed,
+            local::times()
         );
         let outcome = tokio::select! {
             outcome = run::run(&plan, &stack, &journal) => outcome,

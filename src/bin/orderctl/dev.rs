@@ -83,7 +83,7 @@ fn text(stack: &Stack) -> String {
          payment provider   http://{payments}  (its books: /_ledger)\n\
          queue of orders    {queue}\n\
          stock              {stock}\n\
-         times              function timeout 3 s, lease grace 1 s, visibility 20 s: a crash is over in half a minute\n\
+         times              {times}: a crash is over in half a minute\n\
          \n\
          in another terminal:\n\
          \n\
@@ -93,6 +93,7 @@ fn text(stack: &Stack) -> String {
          orderctl get ord-7 --wait 30\n\
          \n\
          Ctrl-C stops everything. What the function does:\n",
+        times = local::times(),
         payments = stack.payment_endpoint(),
         stock = stock.join(", "),
     )

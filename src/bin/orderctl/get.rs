@@ -95,6 +95,10 @@ pub fn result(record: &Record) -> Option<Value> {
     Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str())))
 }
 
+/// The fields of an answer, in the order in which people read them.
+const ANSWER: [&str; 7] =
+    ["total", "currency", "payment_id", "shipment_id", "reason", "detail", "finished_at"];
+
 fn text(record: &Record) -> String {
     let mut text = format!("{}  {}\n", record.order_id(), coloured(record.status));
     let mut line = |name: &str, value: &str| {
@@ -103,8 +107,8 @@ fn text(record: &Record) -> String {
     let answer = result(record);
     match answer.as_ref().and_then(Value::as_object) {
         Some(fields) => {
-            let fields = fields.iter().filter(|(name, _)| !["order_id", "status"].contains(&name.as_str()));
-            fields.for_each(|(name, value)| line(name, value.as_str().unwrap_or(&value.to_string())));
+            let known = ANSWER.iter().filter_map(|name| Some((*name, fields.get(*name)?)));
+            known.for_each(|(name, value)| line(name, value.as_str().unwrap_or(&value.to_string())));
         }
         None => line("next step", &record.step),
     }

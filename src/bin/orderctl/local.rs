@@ -45,6 +45,12 @@ pub async fn start(
     })
 }
 
+/// The times of such a stack, for people who wait.
+pub fn times() -> String {
+    let StackOptions { timeout, grace, visibility, .. } = StackOptions::new(PathBuf::new());
+    format!("function timeout {timeout:?}, lease grace {grace:?}, visibility {visibility:?}")
+}
+
 /// The stack's table, for reading.
 pub fn table(stack: &Stack) -> Table {
     Table::new(aws_sdk_dynamodb::Client::new(&stack.sdk_config()), TABLE)

@@ -28,7 +28,7 @@ async fn the_demonstration_kills_takes_over_and_balances() {
     assert!(account["dead_letters"]["invalid"].as_u64() > Some(0), "{account}");
     let events = account["timeline"]["events"].as_array().unwrap();
     assert!(events.iter().any(|event| event["what"] == "taken over"), "{account}");
-    assert!(run.err.contains("visibility 20 s"), "{}", run.err);
+    assert!(run.err.contains("visibility 20s"), "{}", run.err);
 }
 
 fn is_running(pid: i32) -> bool {

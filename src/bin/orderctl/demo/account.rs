@@ -11,14 +11,14 @@ use super::run::{Outcome, Plan};
 use crate::report::{Report, paint};
 use crate::timeline;
 
-/// The most violations that are told one by one.
-const TOLD: usize = 20;
+/// The most violations of one invariant that are told one by one.
+const TOLD: usize = 5;
 
 /// Tells what happened and whether it adds up.
 pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
     let violations = check(&outcome.facts);
     let takeovers: u64 = outcome.facts.records.iter().map(timeline::takeovers).sum();
-    let example = example(&outcome.facts.records);
+    let example = example(outcome);
     let document = json!({
         "balanced": violations.is_empty(),
         "violations": violations,
@@ -44,7 +44,7 @@ pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
     told(&mut text, outcome, takeovers);
     balance(&mut text, &violations);
     if let Some(record) = example {
-        let _ = write!(text, "\nThis order was begun by one worker and finished by another:\n");
+        let _ = write!(text, "\nThe worker of this order was killed, and another went on:\n");
         text += &timeline::text(record);
     }
     let report = Report::new(document, text).failed(!violations.is_empty());
@@ -68,10 +68,11 @@ fn told(text: &mut String, outcome: &Outcome, takeovers: u64) {
     let _ = writeln!(text, "  {takeovers:>6}  leases taken over");
     let _ = writeln!(
         text,
-        "\n{} orders in {:.1} s while the queue was full: {:.0} orders a second; {:.0} s in all",
+        "\n{} orders in {:.1} s while the queue was full: {:.0} orders a second{}; {:.0} s in all",
         outcome.rush.0,
         outcome.rush.1.as_secs_f64(),
         rate(outcome),
+        if cfg!(debug_assertions) { " (unoptimized build, on this machine's cores alone)" } else { "" },
         outcome.took.as_secs_f64()
     );
 }
@@ -86,24 +87,25 @@ fn section(text: &mut String, title: &str, counts: &BTreeMap<impl Display, u64>)
 fn balance(text: &mut String, violations: &[Violation]) {
     let _ = writeln!(text, "\nThe ledger");
     for invariant in Invariant::ALL {
-        let broken = violations.iter().filter(|violation| violation.invariant == invariant).count();
-        let mark = if broken == 0 { paint("ok", 32) } else { paint("NO", 31) };
+        let broken: Vec<_> = violations.iter().filter(|violation| violation.invariant == invariant).collect();
+        let mark = if broken.is_empty() { paint("ok", 32) } else { paint("NO", 31) };
         let _ = writeln!(text, "  {mark}  {}", invariant.sentence());
-    }
-    for violation in violations.iter().take(TOLD) {
-        let _ = writeln!(text, "  {violation}");
-    }
-    if violations.len() > TOLD {
-        let _ = writeln!(text, "  and {} more", violations.len() - TOLD);
+        for Violation { subject, detail, .. } in broken.iter().take(TOLD) {
+            let _ = writeln!(text, "        {subject}: {detail}");
+        }
+        if broken.len() > TOLD {
+            let _ = writeln!(text, "        and {} more", broken.len() - TOLD);
+        }
     }
     let verdict = if violations.is_empty() { "The ledger balances." } else { "The ledger does NOT balance." };
     let _ = writeln!(text, "{verdict}");
 }
 
-/// The order that was taken over most often; one that completed, if there is one.
-fn example(records: &[Record]) -> Option<&Record> {
-    let taken_over = records.iter().filter(|record| timeline::takeovers(record) > 0);
-    taken_over.max_by_key(|record| {
+/// An order that lost its worker: one that completed, if there is one, and was taken over most often.
+fn example(outcome: &Outcome) -> Option<&Record> {
+    let records = outcome.facts.records.iter().filter(|record| timeline::takeovers(record) > 0);
+    let killed = records.filter(|record| !outcome.entries.given_back.contains(record.order_id()));
+    killed.max_by_key(|record| {
         (record.status == Status::Completed, record.attempts, std::cmp::Reverse(record.pk.clone()))
     })
 }

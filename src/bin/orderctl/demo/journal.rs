@@ -18,28 +18,25 @@ pub struct Entries {
     pub deleted: u64,
     /// Every distinct answer, by order.
     pub answers: BTreeMap<String, BTreeSet<String>>,
-    /// Lines that are no record: warnings, panics.
-    pub others: Vec<String>,
+    /// Orders that a worker gave back by itself: out of time, or because of a failure.
+    pub given_back: BTreeSet<String>,
 }
-
-/// The most other lines that are kept.
-const OTHERS: usize = 200;
 
 impl Journal {
     /// Notes a line.
     pub fn note(&self, line: &str) {
         let mut entries = self.entries();
-        let Some(record) = RecordLine::read(line) else {
-            if entries.others.len() < OTHERS {
-                entries.others.push(line.to_owned());
-            }
-            return;
-        };
-        *entries.outcomes.entry(record.outcome).or_default() += 1;
+        let Some(record) = RecordLine::read(line) else { return };
         entries.deleted += u64::from(record.deleted);
-        if let (Some(order_id), Some(result)) = (record.order_id, record.result) {
-            entries.answers.entry(order_id).or_default().insert(result);
+        if let Some(order_id) = record.order_id {
+            if ["deferred", "retry"].contains(&record.outcome.as_str()) {
+                entries.given_back.insert(order_id.clone());
+            }
+            if let Some(result) = record.result {
+                entries.answers.entry(order_id).or_default().insert(result);
+            }
         }
+        *entries.outcomes.entry(record.outcome).or_default() += 1;
     }
 
     /// The entries so far.

@@ -132,7 +132,9 @@ impl<'a> Watch<'a> {
         }
         self.kill(orders.visible);
         let done = self.stack.progress().deleted;
-        self.progress.show(done, format!("{} in flight, {} killed", orders.in_flight, self.watched.kills));
+        let waiting = orders.visible == 0 && self.watched.kills > 0;
+        let hidden = if waiting { "hidden since their worker was killed" } else { "in flight" };
+        self.progress.show(done, format!("{} {hidden}, {} killed", orders.in_flight, self.watched.kills));
         if !all_sent || left > 0 {
             return Ok(false);
         }

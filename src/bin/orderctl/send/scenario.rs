@@ -11,7 +11,7 @@ use crate::outbox::Message;
 pub enum Scenario {
     /// One order, an exact copy of its message, and a message that the producer built anew: runs once
     Duplicate,
-    /// Two different orders under one ID: the first runs, the other is dead-lettered
+    /// Two different orders under one ID: whichever arrives first runs, the other is dead-lettered
     Conflict,
     /// No valid order: dead-lettered
     Poison,
