@@ -66,6 +66,14 @@ enum OnTarget {
 }
 
 impl Cli {
+    /// How to call this program again for the same target: what hints begin with.
+    pub fn command_name(&self) -> String {
+        let TargetOptions { stack, endpoint, table, queue_url } = &self.target;
+        let options = [("stack", stack), ("endpoint", endpoint), ("table", table), ("queue-url", queue_url)];
+        let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
+        format!("orderctl{}", given.collect::<String>())
+    }
+
     /// Does what was asked for.
     pub async fn run(&self) -> Result<Report> {
         match &self.command {

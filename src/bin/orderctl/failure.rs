@@ -66,10 +66,10 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// Says it on standard error, and with `json` also in the one document on standard output.
-pub fn print(error: &anyhow::Error, json: bool) -> ExitCode {
+pub fn print(error: &anyhow::Error, json: bool, name: &str) -> ExitCode {
     let not_found = error.downcast_ref::<NotFound>().is_some();
     let code = if not_found { NOT_FOUND } else { FAILED };
-    let words = format!("{error:#}");
+    let words = report::called(&format!("{error:#}"), name);
     eprintln!("error: {words}");
     if json {
         let kind = if not_found { "not_found" } else { "failed" };

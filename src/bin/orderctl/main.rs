@@ -38,7 +38,7 @@ use cli::Cli;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run().await {
-        Ok(report) => report.print(cli.json),
-        Err(error) => failure::print(&error, cli.json),
+        Ok(report) => report.print(cli.json, &cli.command_name()),
+        Err(error) => failure::print(&error, cli.json, &cli.command_name()),
     }
 }

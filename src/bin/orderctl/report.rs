@@ -45,17 +45,24 @@ impl Report {
     }
 
     /// Results to standard output, hints to standard error.
-    pub fn print(&self, json: bool) -> ExitCode {
+    ///
+    /// `name` is how hints call this program: with the options that name the target.
+    pub fn print(&self, json: bool, name: &str) -> ExitCode {
         if json && !self.document.is_null() {
             print_document(&self.document);
         } else if !json && !self.text.is_empty() {
             print_text(self.text.trim_end());
         }
         if !self.next.is_empty() && !json {
-            eprintln!("\nnext: {}", self.next.join("\n      "));
+            eprintln!("\nnext: {}", called(&self.next.join("\n      "), name));
         }
         ExitCode::from(if self.failed { FAILED } else { 0 })
     }
+}
+
+/// `words` with every `orderctl` in them called by its full name.
+pub fn called(words: &str, name: &str) -> String {
+    words.replace("orderctl ", &format!("{name} "))
 }
 
 /// One JSON document. Whoever reads a part and closes the pipe has got what they wanted.

@@ -80,7 +80,7 @@ async fn waiting_ends_at_a_finished_order_and_fails_at_one_that_is_not() {
     assert_eq!(world.run(&["get", "ord-1", "--wait", "60"]).await.code, 0);
     let run = world.run(&["get", "ord-2", "--wait", "60"]).await;
     assert_eq!(run.code, 1, "a parked order waits for an operator: {run:?}");
-    assert!(run.out.contains("retries_exhausted") && run.err.contains("orderctl parked"), "{run:?}");
+    assert!(run.out.contains("retries_exhausted") && run.err.contains(" parked show ord-2"), "{run:?}");
 }
 
 #[tokio::test]

@@ -71,8 +71,9 @@ async fn an_order_from_flags_is_the_order_they_describe() {
 async fn a_run_says_on_standard_error_what_to_look_at_next() {
     let world = World::new().await;
     let run = world.run(&["send", "--order-id", "ord-7"]).await;
-    assert!(run.err.contains("orderctl get ord-7"), "{run:?}");
-    assert!(run.out.contains("ord-7") && !run.out.contains("orderctl get"), "{run:?}");
+    let again = format!("orderctl --endpoint http://{} get ord-7", world.address);
+    assert!(run.err.contains(&again), "for the same target: {run:?}");
+    assert!(run.out.contains("ord-7") && !run.out.contains("orderctl"), "{run:?}");
 }
 
 #[tokio::test]
