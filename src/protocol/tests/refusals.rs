@@ -129,6 +129,14 @@ fn a_cancellation_before_the_checkpoint_is_a_cancellation() {
 }
 
 #[test]
+fn a_write_that_minds_no_cancellation_is_never_told_of_one() {
+    let ship = held(Status::InProgress, SHIP);
+    let write = checkpoint(&workflow(), &ship, Outcome::nothing(), Position::Forward(step(TELL)), NOW);
+    let found = Record { cancel_requested: Some("support".to_owned()), ..ship };
+    assert_eq!(on_refused(&write, Some(&found)), lost(&found));
+}
+
+#[test]
 fn a_cancellation_that_another_owner_has_to_see_means_a_lost_lease() {
     let cancelled =
         Record { cancel_requested: Some("support".to_owned()), ..held(Status::InProgress, CHARGE) };
