@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::demo::Demo;
 use crate::dev::Dev;
+use crate::environment;
 use crate::get::Get;
 use crate::list::List;
 use crate::report::Report;
@@ -71,7 +72,7 @@ impl Cli {
         let TargetOptions { stack, endpoint, table, queue_url } = &self.target;
         let options = [("stack", stack), ("endpoint", endpoint), ("table", table), ("queue-url", queue_url)];
         let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
-        format!("orderctl{}", given.collect::<String>())
+        format!("{}{}", environment::program(), given.collect::<String>())
     }
 
     /// Does what was asked for.

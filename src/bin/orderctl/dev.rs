@@ -6,6 +6,7 @@ use order_processor::local::function_host::OutputLine;
 use order_processor::local::stack::Stack;
 use serde_json::{Map, Value, json};
 
+use crate::environment;
 use crate::local;
 use crate::log_line::RecordLine;
 use crate::report::{Report, print_document, print_text};
@@ -88,11 +89,12 @@ fn text(stack: &Stack) -> String {
          in another terminal:\n\
          \n\
          export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
-         orderctl send --scenario duplicate --order-id ord-7\n\
+         {orderctl} send --scenario duplicate --order-id ord-7\n\
          aws --endpoint-url {endpoint} sqs send-message --queue-url {queue} --message-body '{body}'\n\
-         orderctl get ord-7 --wait 30\n\
+         {orderctl} get ord-7 --wait 30\n\
          \n\
          Ctrl-C stops everything. What the function does:\n",
+        orderctl = environment::program(),
         times = local::times(),
         payments = stack.payment_endpoint(),
         stock = stock.join(", "),

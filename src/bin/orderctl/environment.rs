@@ -11,3 +11,8 @@ pub fn variable(name: &str) -> Option<String> {
 pub fn any(names: &[&str]) -> bool {
     names.iter().any(|name| variable(name).is_some())
 }
+
+/// This program as it was called, so that a hint can be pasted where it is read.
+pub fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "orderctl".to_owned())
+}

@@ -44,7 +44,7 @@ impl Get {
         let unfinished = self.wait > 0 && !record.status.is_finished();
         let report = Report::new(document(&record), text(&record)).failed(unfinished);
         Ok(match record.status {
-            Status::Parked => report.and_next(format!("orderctl parked show {}", self.order_id)),
+            Status::Parked => report.and_next(format!("orderctl timeline {}", self.order_id)),
             _ if unfinished => report.and_next(format!("orderctl timeline {}", self.order_id)),
             _ => report,
         })
@@ -58,8 +58,7 @@ fn is_settled(record: &Record) -> bool {
 
 /// No record: not sent, not yet processed, or dead-lettered.
 pub fn missing(id: &OrderId) -> anyhow::Error {
-    let next =
-        "it may still be in the queue (orderctl get ORDER --wait 30), or dead-lettered (orderctl dlq list)";
+    let next = "it may still be in the queue (orderctl get ORDER --wait 30), or in the dead-letter queue with its reason";
     failure::not_found(format!("there is no order {id}"), next)
 }
 

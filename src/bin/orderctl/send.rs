@@ -152,6 +152,6 @@ fn report(queue_url: &str, messages: &[Message], ids: &[String]) -> Report {
     match (orders.first(), orders.len()) {
         (Some(order), 1) => report.and_next(format!("orderctl get {order} --wait 30")),
         (Some(order), _) => report.and_next("orderctl list").and_next(format!("orderctl get {order}")),
-        (None, _) => report.and_next("orderctl dlq list"),
+        (None, _) => report,
     }
 }

@@ -50,7 +50,7 @@ async fn an_order_that_is_not_there_is_exit_code_3() {
     for command in ["get", "timeline"] {
         let run = world.run(&[command, "ord-1"]).await;
         assert_eq!((run.code, run.out.as_str()), (3, ""), "{run:?}");
-        assert!(run.err.contains("ord-1") && run.err.contains("dlq"), "{}", run.err);
+        assert!(run.err.contains("ord-1") && run.err.contains("dead-letter"), "{}", run.err);
         let run = world.run(&[command, "ord-1", "--json"]).await;
         assert_eq!((run.code, &run.document()["error"]["kind"]), (3, &json!("not_found")));
     }
@@ -80,7 +80,7 @@ async fn waiting_ends_at_a_finished_order_and_fails_at_one_that_is_not() {
     assert_eq!(world.run(&["get", "ord-1", "--wait", "60"]).await.code, 0);
     let run = world.run(&["get", "ord-2", "--wait", "60"]).await;
     assert_eq!(run.code, 1, "a parked order waits for an operator: {run:?}");
-    assert!(run.out.contains("retries_exhausted") && run.err.contains(" parked show ord-2"), "{run:?}");
+    assert!(run.out.contains("retries_exhausted") && run.err.contains(" timeline ord-2"), "{run:?}");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn an_order_from_flags_is_the_order_they_describe() {
 async fn a_run_says_on_standard_error_what_to_look_at_next() {
     let world = World::new().await;
     let run = world.run(&["send", "--order-id", "ord-7"]).await;
-    let again = format!("orderctl --endpoint http://{} get ord-7", world.address);
+    let again = format!("{} --endpoint http://{} get ord-7", env!("CARGO_BIN_EXE_orderctl"), world.address);
     assert!(run.err.contains(&again), "for the same target: {run:?}");
     assert!(run.out.contains("ord-7") && !run.out.contains("orderctl"), "{run:?}");
 }
