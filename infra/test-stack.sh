@@ -59,4 +59,5 @@ set +a
 tests=$(cargo test --locked --test it -- --list 'deployed::' --include-ignored)
 grep -q '^deployed::.*: test$' <<<"$tests" || { echo "test-stack.sh: tests/it has no test in deployed::" >&2; exit 1; }
 cargo test --locked --test it -- 'deployed::' --include-ignored
+[ "$server" != dynamodb-local ] || STORE_TEST_ENDPOINT=$AWS_ENDPOINT_URL_DYNAMODB cargo test --locked --test it -- 'store::'
 [ "$server" != ministack ] || infra/test-cargo-lambda.sh

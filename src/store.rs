@@ -214,7 +214,7 @@ impl Store {
             Err(error) => return Tried::Failed(StoreError::NotApplied(error.to_string())),
         };
         let request = self.client.transact_write_items().set_transact_items(Some(items));
-        let request = request.client_request_token(token(write)).customize();
+        let request = request.client_request_token(token(&self.table, write)).customize();
         match request.config_override(timeouts(patience)).send().await {
             Ok(_) => applied(None, write),
             Err(error) => match error.as_service_error() {
@@ -302,11 +302,11 @@ fn parse(item: Item) -> Result<Record, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| StoreError::Unreadable(error.to_string()))
 }
 
-/// The same write has the same token, whoever sends it again: a hash of order, step and fence, of the 36
-/// characters that DynamoDB allows.
-fn token(write: &Write) -> String {
+/// The same write has the same token, whoever sends it again: a hash of table, order, step and fence, of the 36
+/// characters that DynamoDB allows. The table, because DynamoDB remembers tokens for all of an account's tables.
+fn token(table: &str, write: &Write) -> String {
     let step = write.before.as_ref().map_or("", |before| before.step.as_str());
-    let key = format!("{}|{step}|{}", write.after.pk, write.after.fence.0);
+    let key = format!("{table}|{}|{step}|{}", write.after.pk, write.after.fence.0);
     crate::order::hex(&Sha256::digest(key)[..18])
 }
 

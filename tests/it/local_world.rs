@@ -33,8 +33,12 @@ pub async fn over_http() -> (SdkConfig, SocketAddr) {
 }
 
 pub async fn table(config: &SdkConfig) -> dynamodb::Client {
+    table_named(config, TABLE).await
+}
+
+pub async fn table_named(config: &SdkConfig, name: &str) -> dynamodb::Client {
     let client = dynamodb::Client::new(config);
-    create_table(&client, TABLE).await.unwrap();
+    create_table(&client, name).await.unwrap();
     client
 }
 

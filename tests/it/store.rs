@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb as dynamodb;
 use order_processor::clock::UnixMillis;
 use order_processor::function;
-use order_processor::local::aws::EmbeddedAws;
+use order_processor::local::aws::{EmbeddedAws, sdk_config};
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::order::Order;
 use order_processor::protocol::{self, Claimant, Ending, Statement, Write};
@@ -22,7 +22,7 @@ use order_processor::services::workflow;
 use order_processor::store::{Patience, Store, StoreError, Written};
 use order_processor::workflow::{Position, StepId};
 
-use crate::local_world::{TABLE, a_clock, n, s, table};
+use crate::local_world::{TABLE, a_clock, n, s, table_named};
 use crate::world::order_json;
 
 const NOW: UnixMillis = UnixMillis(1_795_482_001_123);
@@ -34,8 +34,14 @@ const SHIP: &str = "dispatch_shipment";
 const TELL: &str = "notify_customer";
 const REFUND: &str = "refund_payment";
 
+thread_local! {
+    /// Every test has a thread of its own.
+    static TIME_PASSES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// The store behind `faults`, and a client that nothing happens to.
 struct Table {
+    name: String,
     store: Store,
     faults: Faults,
     observer: dynamodb::Client,
@@ -48,11 +54,25 @@ impl Table {
 
     /// Ten mugs and ten cups.
     async fn under(faults: Faults) -> Self {
-        let aws = EmbeddedAws::in_process(a_clock());
-        let observer = table(&aws.sdk_config(aws.connector())).await;
-        let config = aws.sdk_config(faults.wrap(aws.connector())).into_builder();
+        let (name, sdk, connector) = match server() {
+            None => {
+                let aws = EmbeddedAws::in_process(a_clock());
+                (TABLE.to_owned(), aws.sdk_config(aws.connector()), aws.connector())
+            }
+            Some(url) => {
+                // Where sockets are waited for, time has to pass by itself.
+                if !TIME_PASSES.replace(true) {
+                    tokio::time::resume();
+                }
+                let connector = function::connector();
+                let sdk = sdk_config(([127, 0, 0, 1], 0).into()).into_builder().endpoint_url(url);
+                (format!("orders-{:016x}", fastrand::u64(..)), sdk.build(), connector)
+            }
+        };
+        let observer = table_named(&sdk, &name).await;
+        let config = sdk.into_builder().http_client(function::http_client(faults.wrap(connector)));
         let client = dynamodb::Client::new(&config.retry_config(function::retries()).build());
-        let table = Table { store: Store::new(client, TABLE), faults, observer };
+        let table = Table { store: Store::new(client, &name), name, faults, observer };
         table.stock("mug", 10).await;
         table.stock("cup", 10).await;
         table
@@ -64,28 +84,28 @@ impl Table {
 
     async fn put(&self, record: &Record) {
         let item = serde_dynamo::to_item(record).unwrap();
-        self.observer.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+        self.observer.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
     }
 
     async fn remove(&self) {
-        let request = self.observer.delete_item().table_name(TABLE).key("pk", s("ORDER#ord-1"));
+        let request = self.observer.delete_item().table_name(&self.name).key("pk", s("ORDER#ord-1"));
         request.send().await.unwrap();
     }
 
     /// The order's item, as it is.
     async fn record(&self) -> Option<Record> {
-        let request = self.observer.get_item().table_name(TABLE).key("pk", s("ORDER#ord-1"));
+        let request = self.observer.get_item().table_name(&self.name).key("pk", s("ORDER#ord-1"));
         let item = request.consistent_read(true).send().await.unwrap().item;
         item.map(|item| serde_dynamo::from_item(item).unwrap())
     }
 
     async fn stock(&self, sku: &str, available: u64) {
-        let item = self.observer.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
+        let item = self.observer.put_item().table_name(&self.name).item("pk", s(&format!("STOCK#{sku}")));
         item.item("available", n(available)).send().await.unwrap();
     }
 
     async fn available(&self, sku: &str) -> u64 {
-        let request = self.observer.get_item().table_name(TABLE).key("pk", s(&format!("STOCK#{sku}")));
+        let request = self.observer.get_item().table_name(&self.name).key("pk", s(&format!("STOCK#{sku}")));
         request.send().await.unwrap().item.unwrap()["available"].as_n().unwrap().parse().unwrap()
     }
 
@@ -99,6 +119,12 @@ impl Table {
         let operations = self.faults.log().into_iter().map(|passage| passage.operation);
         operations.map(|operation| operation.replace("DynamoDB ", "")).collect()
     }
+}
+
+/// The server that `make test-dynamodb-local` names; otherwise these tests run on the embedded one.
+#[expect(clippy::disallowed_methods, reason = "the server to test on is named by the environment")]
+fn server() -> Option<String> {
+    std::env::var("STORE_TEST_ENDPOINT").ok()
 }
 
 /// `fault` on every request but reads.

@@ -188,7 +188,9 @@ async fn a_write_takes_no_longer_than_its_patience_and_the_look_up() {
         let table = world(&write, Faults::planned_by(|_| Some(Fault::Hang))).await;
         let started = tokio::time::Instant::now();
         table.write(&write).await.unwrap_err();
-        assert!(started.elapsed() <= PATIENCE.total * 2, "{:?}", started.elapsed());
+        // Timers fire a moment late where time is not the test's own.
+        let late = if server().is_some() { PATIENCE.attempt } else { Duration::ZERO };
+        assert!(started.elapsed() <= PATIENCE.total * 2 + late, "{:?}", started.elapsed());
         for (number, passage) in table.faults.log().iter().enumerate() {
             assert_eq!(passage.fault, Some(Fault::Hang), "{number}");
         }

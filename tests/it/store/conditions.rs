@@ -134,7 +134,8 @@ fn on_random<T: std::fmt::Debug>(
     strategy: impl Strategy<Value = T>,
     check: impl AsyncFn(&Table, T) -> Result<(), TestCaseError>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let table = runtime.block_on(Table::new());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)

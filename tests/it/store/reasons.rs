@@ -11,7 +11,7 @@ use super::*;
 /// A table whose next transaction is cancelled for these reasons: the order's, the cups', the mugs'.
 async fn cancelled_for(reasons: Value) -> Table {
     let aws = EmbeddedAws::in_process(a_clock());
-    let observer = table(&aws.sdk_config(aws.connector())).await;
+    let observer = crate::local_world::table(&aws.sdk_config(aws.connector())).await;
     let answer = Arc::new(Mutex::new(Some(reasons)));
     let (embedded, transaction) = (aws.clone(), "DynamoDB_20120810.TransactWriteItems");
     let connector = connector::connector(move |request| {
@@ -29,7 +29,7 @@ async fn cancelled_for(reasons: Value) -> Table {
     let config =
         aws.sdk_config(faults.wrap(connector)).into_builder().retry_config(function::retries()).build();
     let store = Store::new(dynamodb::Client::new(&config), TABLE);
-    let table = Table { store, faults, observer };
+    let table = Table { name: TABLE.to_owned(), store, faults, observer };
     table.stock("mug", 10).await;
     table.stock("cup", 10).await;
     table.put(&held(Status::InProgress, RESERVE)).await;

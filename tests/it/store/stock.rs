@@ -52,7 +52,7 @@ async fn of_several_shortages_the_first_in_the_order_of_the_lines_is_told() {
 #[tokio::test(start_paused = true)]
 async fn of_what_was_never_in_stock_nothing_is_left_to_tell() {
     let table = reserving().await;
-    let request = table.observer.delete_item().table_name(TABLE).key("pk", s("STOCK#cup"));
+    let request = table.observer.delete_item().table_name(&table.name).key("pk", s("STOCK#cup"));
     request.send().await.unwrap();
     assert_eq!(table.write(&reserve()).await.unwrap(), short("cup", 3, None));
     assert_eq!(table.available("mug").await, 10);

@@ -119,7 +119,7 @@ async fn a_record_is_found_as_it_was_written_and_what_is_no_record_is_an_error()
     assert_eq!(body["ConsistentRead"], true);
 
     let alien =
-        table.observer.put_item().table_name(TABLE).item("pk", s("ORDER#ord-1")).item("status", s("?"));
+        table.observer.put_item().table_name(&table.name).item("pk", s("ORDER#ord-1")).item("status", s("?"));
     alien.send().await.unwrap();
     let error = table.store.find(&id, PATIENCE).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
