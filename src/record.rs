@@ -223,6 +223,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Somebody asked to cancel.
+    pub fn cancelled(by: &str) -> Self {
+        Refusal { reason: Reason::Cancelled, detail: format!("cancelled by {by}") }
+    }
+
     /// The refusal as it stands among the outcomes.
     pub fn to_outcome(&self) -> Outcome {
         Outcome::of("reason", self.reason.as_str()).and("detail", self.detail.clone())

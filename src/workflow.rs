@@ -46,6 +46,13 @@ pub enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(usize);
 
+impl StepId {
+    /// The place, from 0.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Where an unfinished order is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Position {

@@ -5,7 +5,7 @@ use crate::answer;
 use crate::budget::Budget;
 use crate::clock::UnixMillis;
 use crate::protocol::{self, Ending, Refused, Write};
-use crate::record::{Outcome, Reason, Record, Refusal, Status};
+use crate::record::{Outcome, Record, Refusal, Status};
 use crate::services::{self, Call, inventory};
 use crate::store::{StoreError, Written};
 use crate::workflow::{Effect, Event, Illegal, Move, NoSuchStep, Position, StepId};
@@ -57,6 +57,13 @@ impl From<NoSuchStep> for Stop {
     }
 }
 
+/// One delivery at work on the order that it owns.
+struct Run<'r> {
+    processor: &'r Processor,
+    delivery: Delivery<'r>,
+    budget: &'r Budget,
+}
+
 impl Processor {
     /// Takes the order from checkpoint to checkpoint until it is finished or cannot go on.
     pub(super) async fn advance(
@@ -65,49 +72,52 @@ impl Processor {
         owned: Record,
         budget: &Budget,
     ) -> Disposition {
+        let run = Run { processor: self, delivery, budget };
         let mut held = owned;
         loop {
-            match self.one_step(delivery, &held, budget).await {
+            match run.one_step(&held).await {
                 Ok(next) => held = next,
-                Err(stop) => return self.stop(delivery, &held, stop, budget).await,
+                Err(stop) => return run.stop(&held, stop).await,
             }
             if let (true, Some(result)) = (held.status.is_finished(), &held.result) {
                 return Disposition::Finished { now: Some(held.status), result: result.clone() };
             }
         }
     }
+}
 
-    async fn one_step(&self, delivery: Delivery<'_>, held: &Record, budget: &Budget) -> Result<Record, Stop> {
-        let position = self.workflow.position(held.status, &held.step)?;
+impl Run<'_> {
+    async fn one_step(&self, held: &Record) -> Result<Record, Stop> {
+        let position = self.processor.workflow.position(held.status, &held.step)?;
         match position {
-            Position::Forward(id) if self.workflow.step(id).effect == Effect::Stock => {
-                self.reserve(delivery, held, id, budget).await
+            Position::Forward(id) if self.processor.workflow.step(id).effect == Effect::Stock => {
+                self.reserve(held, id).await
             }
             Position::Forward(_) | Position::Backward(_) => {
-                let settled = self.settle(delivery, held, position, budget).await?;
-                self.conclude(delivery, held, position, settled, budget).await
+                let settled = self.settle(held, position).await?;
+                self.conclude(held, position, settled).await
             }
         }
     }
 
     /// The transactional step: refused or cancelled, it has not taken effect.
-    async fn reserve(
-        &self,
-        delivery: Delivery<'_>,
-        held: &Record,
-        id: StepId,
-        budget: &Budget,
-    ) -> Result<Record, Stop> {
+    async fn reserve(&self, held: &Record, id: StepId) -> Result<Record, Stop> {
         let position = Position::Forward(id);
         if let Some(by) = held.cancel_requested.clone() {
             let cancelled = Settled::Cancelled { outcome: None, by };
-            return self.conclude(delivery, held, position, cancelled, budget).await;
+            return self.conclude(held, position, cancelled).await;
         }
-        let Move::Advance(to) = self.workflow.next(position, Event::Done, &held.outcomes)? else {
+        let Move::Advance(to) = self.processor.workflow.next(position, Event::Done, &held.outcomes)? else {
             return Err(Stop::Park(format!("{} cannot be the last step", held.step)));
         };
-        let write = protocol::reserve(&self.workflow, held, delivery.order, to, self.clock.now());
-        let settled = match self.store.write(&write, budget.write()).await? {
+        let write = protocol::reserve(
+            &self.processor.workflow,
+            held,
+            self.delivery.order,
+            to,
+            self.processor.clock.now(),
+        );
+        let settled = match self.processor.store.write(&write, self.budget.write()).await? {
             Written::Short(shortage) => Settled::Refused(inventory::refusal(&shortage)),
             Written::Applied(record) => return Ok(*record),
             Written::Refused(found) => match self.refused(&write, found)? {
@@ -115,22 +125,16 @@ impl Processor {
                 Err(by) => Settled::Cancelled { outcome: None, by },
             },
         };
-        self.conclude(delivery, held, position, settled, budget).await
+        self.conclude(held, position, settled).await
     }
 
     /// Makes the call that is due, unless its outcome is known already.
-    async fn settle(
-        &self,
-        delivery: Delivery<'_>,
-        held: &Record,
-        position: Position,
-        budget: &Budget,
-    ) -> Result<Settled, Stop> {
+    async fn settle(&self, held: &Record, position: Position) -> Result<Settled, Stop> {
         let ending = match held.outcomes.get(&held.step) {
             Some(stated) => services::Ending::Done(stated.clone()),
-            None => self.call(delivery, held, position, budget.call().ok_or(Stop::Deferred)?).await,
+            None => self.call(held, position, self.budget.call().ok_or(Stop::Deferred)?).await,
         };
-        let cancellable = self.workflow.cancellable().contains(&held.step.as_str());
+        let cancellable = self.processor.workflow.cancellable().contains(&held.step.as_str());
         match (ending, &held.cancel_requested) {
             (services::Ending::Done(outcome), Some(by))
                 if cancellable && held.status == Status::InProgress =>
@@ -146,71 +150,68 @@ impl Processor {
 
     async fn call(
         &self,
-        delivery: Delivery<'_>,
         held: &Record,
         position: Position,
         timeout: std::time::Duration,
     ) -> services::Ending {
         let (Position::Forward(id) | Position::Backward(id)) = position;
-        let service = self.workflow.steps().zip(&self.services).find(|((step, _), _)| *step == id);
-        let Some(service) = service.and_then(|(_, service)| service.as_deref()) else {
+        let Some(service) = &self.processor.services[id.index()] else {
             return services::Ending::Unknown(format!("{} has nothing to call", held.step));
         };
         let call = Call {
-            order: delivery.order,
+            order: self.delivery.order,
             outcomes: &held.outcomes,
-            key: format!("{}:{}", delivery.order.id, held.step),
-            key_age: self.clock.now().since(held.keys_since()),
+            key: format!("{}:{}", self.delivery.order.id, held.step),
+            key_age: self.processor.clock.now().since(held.keys_since()),
             timeout,
         };
         // The telling step is called in both directions; any other is undone on the way back.
         let started = tokio::time::Instant::now();
-        let ending = match (position, self.workflow.step(id).undo) {
+        let ending = match (position, self.processor.workflow.step(id).undo) {
             (Position::Backward(_), Some(_)) => service.undo(&call).await,
             _ => service.call(&call).await,
         };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(order_id = %delivery.order.id, step = held.step, latency_ms, "called");
+        tracing::debug!(order_id = %self.delivery.order.id, step = held.step, latency_ms, "called");
         ending
     }
 
     /// Writes down what the step came to.
-    async fn conclude(
-        &self,
-        delivery: Delivery<'_>,
-        held: &Record,
-        position: Position,
-        settled: Settled,
-        budget: &Budget,
-    ) -> Result<Record, Stop> {
-        let now = self.clock.now();
+    async fn conclude(&self, held: &Record, position: Position, settled: Settled) -> Result<Record, Stop> {
+        let now = self.processor.clock.now();
         let (write, outcome) = match settled {
-            Settled::Done(outcome) => (self.done(delivery, held, position, &outcome, now)?, Some(outcome)),
+            Settled::Done(outcome) => (self.done(held, position, &outcome, now)?, Some(outcome)),
             Settled::Refused(refusal) => {
                 (self.compensate(held, position, Event::Refused, None, &refusal, now)?, None)
             }
             Settled::Cancelled { outcome, by } => {
-                let refusal = cancelled(&by);
+                let refusal = Refusal::cancelled(&by);
                 (self.compensate(held, position, Event::Cancelled, outcome, &refusal, now)?, None)
             }
         };
-        match self.store.write(&write, budget.write()).await? {
+        match self.processor.store.write(&write, self.budget.write()).await? {
             Written::Applied(record) => Ok(*record),
             Written::Short(_) => Err(Stop::Park("stock could not be released".to_owned())),
             Written::Refused(found) => match self.refused(&write, found)? {
                 Ok(record) => Ok(record),
                 // Only a checkpoint minds a cancellation, so this is the one that it comes back to.
                 Err(by) => {
-                    let write =
-                        self.compensate(held, position, Event::Cancelled, outcome, &cancelled(&by), now)?;
-                    self.must_write(&write, budget).await
+                    let write = self.compensate(
+                        held,
+                        position,
+                        Event::Cancelled,
+                        outcome,
+                        &Refusal::cancelled(&by),
+                        now,
+                    )?;
+                    self.must_write(&write).await
                 }
             },
         }
     }
 
-    async fn must_write(&self, write: &Write, budget: &Budget) -> Result<Record, Stop> {
-        match self.store.write(write, budget.write()).await? {
+    async fn must_write(&self, write: &Write) -> Result<Record, Stop> {
+        match self.processor.store.write(write, self.budget.write()).await? {
             Written::Applied(record) => Ok(*record),
             Written::Short(_) => Err(Stop::Park("stock could not be moved".to_owned())),
             Written::Refused(found) => match self.refused(write, found)? {
@@ -223,30 +224,29 @@ impl Processor {
     /// The write after a step that took effect.
     fn done(
         &self,
-        delivery: Delivery<'_>,
         held: &Record,
         position: Position,
         outcome: &Outcome,
         now: UnixMillis,
     ) -> Result<Write, Illegal> {
         let outcomes = held.outcomes.with(&held.step, outcome.clone());
-        let to = |to| protocol::checkpoint(&self.workflow, held, outcome.clone(), to, now);
+        let to = |to| protocol::checkpoint(&self.processor.workflow, held, outcome.clone(), to, now);
         let end = |status, result| {
             let ending = Ending {
                 status,
                 result,
-                retention: self.rules.retention,
-                placed_at: delivery.order.placed_at,
+                retention: self.processor.rules.retention,
+                placed_at: self.delivery.order.placed_at,
             };
-            protocol::finish(&self.workflow, held, outcome.clone(), &ending, now)
+            protocol::finish(&self.processor.workflow, held, outcome.clone(), &ending, now)
         };
-        Ok(match self.workflow.next(position, Event::Done, &outcomes)? {
+        Ok(match self.processor.workflow.next(position, Event::Done, &outcomes)? {
             Move::Advance(id) => to(Position::Forward(id)),
             Move::Retreat(id) | Move::Compensate(id) => to(Position::Backward(id)),
-            Move::Complete => end(Status::Completed, answer::completed(delivery.order, &outcomes, now)),
+            Move::Complete => end(Status::Completed, answer::completed(self.delivery.order, &outcomes, now)),
             Move::Reject => {
-                let refusal = outcomes.refusal().unwrap_or_else(|| cancelled("an operator"));
-                end(Status::Rejected, answer::rejected(delivery.order, &refusal, now))
+                let refusal = outcomes.refusal().unwrap_or_else(|| Refusal::cancelled("an operator"));
+                end(Status::Rejected, answer::rejected(self.delivery.order, &refusal, now))
             }
         })
     }
@@ -264,9 +264,9 @@ impl Processor {
             Some(outcome) => held.outcomes.with(&held.step, outcome.clone()),
             None => held.outcomes.clone(),
         };
-        match self.workflow.next(position, event, &outcomes)? {
+        match self.processor.workflow.next(position, event, &outcomes)? {
             Move::Compensate(to) => {
-                Ok(protocol::begin_compensation(&self.workflow, held, settled, refusal, to, now))
+                Ok(protocol::begin_compensation(&self.processor.workflow, held, settled, refusal, to, now))
             }
             _ => Err(Illegal { position: held.step.clone(), event }),
         }
@@ -278,7 +278,7 @@ impl Processor {
             (Refused::Written, Some(record)) => Ok(Ok(*record)),
             (Refused::Cancelled { by }, _) => Ok(Err(by)),
             (Refused::Finished { result }, _) => Err(Stop::Lost(Disposition::Finished { now: None, result })),
-            (Refused::Lost { until: Some(until) }, _) if until > self.clock.now() => {
+            (Refused::Lost { until: Some(until) }, _) if until > self.processor.clock.now() => {
                 Err(Stop::Lost(Disposition::Busy { until }))
             }
             _ => Err(Stop::Lost(Disposition::Retry { why: "the lease is lost".to_owned() })),
@@ -286,35 +286,27 @@ impl Processor {
     }
 
     /// Leaves the order so that whoever comes next can go on.
-    async fn stop(&self, delivery: Delivery<'_>, held: &Record, stop: Stop, budget: &Budget) -> Disposition {
-        let last = delivery.receive_count >= self.rules.max_receive_count;
+    async fn stop(&self, held: &Record, stop: Stop) -> Disposition {
+        let last = self.delivery.receive_count >= self.processor.rules.max_receive_count;
         match stop {
             Stop::Lost(disposition) => disposition,
             Stop::Deferred => {
-                self.give_up(held, budget).await;
+                self.give_up(held).await;
                 Disposition::Deferred
             }
-            Stop::Retry(_) | Stop::Unclear(_) if last => {
-                self.park(delivery, held, "retries_exhausted", budget).await
-            }
+            Stop::Retry(_) | Stop::Unclear(_) if last => self.park(held, "retries_exhausted").await,
             Stop::Retry(why) => {
-                self.give_up(held, budget).await;
+                self.give_up(held).await;
                 Disposition::Retry { why }
             }
             Stop::Unclear(why) => Disposition::Retry { why },
-            Stop::Park(reason) => self.park(delivery, held, &reason, budget).await,
+            Stop::Park(reason) => self.park(held, &reason).await,
         }
     }
 
-    async fn park(
-        &self,
-        delivery: Delivery<'_>,
-        held: &Record,
-        reason: &str,
-        budget: &Budget,
-    ) -> Disposition {
-        let write = protocol::park(held, reason, delivery.message, self.clock.now());
-        let written = self.must_write(&write, budget).await;
+    async fn park(&self, held: &Record, reason: &str) -> Disposition {
+        let write = protocol::park(held, reason, self.delivery.message, self.processor.clock.now());
+        let written = self.must_write(&write).await;
         match written {
             Ok(_) => Disposition::Parked { reason: Some(reason.to_owned()) },
             Err(Stop::Lost(disposition)) => disposition,
@@ -323,14 +315,10 @@ impl Processor {
     }
 
     /// Best effort: if it fails, the lease ends by itself.
-    async fn give_up(&self, held: &Record, budget: &Budget) {
-        let write = protocol::give_up(held, self.clock.now());
-        if let Err(error) = self.store.write(&write, budget.write()).await {
+    async fn give_up(&self, held: &Record) {
+        let write = protocol::give_up(held, self.processor.clock.now());
+        if let Err(error) = self.processor.store.write(&write, self.budget.write()).await {
             tracing::warn!(order_id = held.order_id(), %error, "the lease could not be released");
         }
     }
-}
-
-fn cancelled(by: &str) -> Refusal {
-    Refusal { reason: Reason::Cancelled, detail: format!("cancelled by {by}") }
 }

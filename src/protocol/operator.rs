@@ -1,7 +1,7 @@
 //! What people may write: cancel, and what to do with a parked order. Each is a conditional write like any other.
 
 use crate::clock::UnixMillis;
-use crate::record::{Outcome, REFUSAL, Reason, Record, Refusal, Status};
+use crate::record::{Outcome, REFUSAL, Record, Refusal, Status};
 use crate::workflow::{Effect, Event, Move, Position, StepId, Workflow};
 
 use super::{Guard, Write, update};
@@ -171,7 +171,7 @@ pub fn compensate_parked(
 }
 
 fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: UnixMillis) -> Record {
-    let refusal = Refusal { reason: Reason::Cancelled, detail: format!("cancelled by {who}") };
+    let refusal = Refusal::cancelled(who);
     Record {
         parked_from: Some(Status::Compensating),
         step: workflow.due(Position::Backward(to)).to_owned(),
