@@ -4,6 +4,7 @@
 //! checks what runs. No condition contains a clock: time only decides whether a takeover is tried.
 
 mod operator;
+mod progress;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::record::{
 use crate::workflow::{Position, StepId, Workflow};
 
 pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
+pub use progress::{Settled, conclude};
 
 /// The condition of a write: all that is said here must hold, or nothing is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

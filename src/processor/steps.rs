@@ -1,13 +1,11 @@
 //! An owned order, step by step.
 
 use super::{Delivery, Disposition, Processor};
-use crate::answer;
 use crate::budget::Budget;
-use crate::clock::UnixMillis;
-use crate::protocol::{self, Ending, Refused, Write};
-use crate::record::{Outcome, Record, Refusal, Status};
+use crate::protocol::{self, Refused, Settled, Write};
+use crate::record::{Record, Status};
 use crate::services::{self, Call, inventory};
-use crate::store::{StoreError, Written};
+use crate::store::{self, Shortage, StoreError};
 use crate::workflow::{Effect, Event, Illegal, Move, NoSuchStep, Position, StepId};
 
 /// Why the order is not worked on any more by this delivery.
@@ -24,15 +22,14 @@ enum Stop {
     Lost(Disposition),
 }
 
-/// What a step or undo came to.
-enum Settled {
-    Done(Outcome),
-    Refused(Refusal),
-    /// It is done, but the order is to be cancelled.
-    Cancelled {
-        outcome: Option<Outcome>,
-        by: String,
-    },
+/// How an owner's write went on.
+enum Written {
+    /// The order is as written, or as it was written before.
+    On(Box<Record>),
+    /// There is not enough in stock; nothing was written.
+    Short(Shortage),
+    /// Somebody asked to cancel; nothing was written.
+    Cancelled { by: String },
 }
 
 impl From<StoreError> for Stop {
@@ -117,13 +114,10 @@ impl Run<'_> {
             to,
             self.processor.clock.now(),
         );
-        let settled = match self.processor.store.write(&write, self.budget.write()).await? {
+        let settled = match self.write(&write).await? {
+            Written::On(record) => return Ok(*record),
             Written::Short(shortage) => Settled::Refused(inventory::refusal(&shortage)),
-            Written::Applied(record) => return Ok(*record),
-            Written::Refused(found) => match self.refused(&write, found)? {
-                Ok(record) => return Ok(record),
-                Err(by) => Settled::Cancelled { outcome: None, by },
-            },
+            Written::Cancelled { by } => Settled::Cancelled { outcome: None, by },
         };
         self.conclude(held, position, settled).await
     }
@@ -178,105 +172,39 @@ impl Run<'_> {
 
     /// Writes down what the step came to.
     async fn conclude(&self, held: &Record, position: Position, settled: Settled) -> Result<Record, Stop> {
-        let now = self.processor.clock.now();
-        let (write, outcome) = match settled {
-            Settled::Done(outcome) => (self.done(held, position, &outcome, now)?, Some(outcome)),
-            Settled::Refused(refusal) => {
-                (self.compensate(held, position, Event::Refused, None, &refusal, now)?, None)
+        match (self.write(&self.conclusion(held, position, &settled)?).await?, settled) {
+            (Written::On(record), _) => Ok(*record),
+            // Only the checkpoint of a step that took effect minds a cancellation.
+            (Written::Cancelled { by }, Settled::Done(outcome)) => {
+                let settled = Settled::Cancelled { outcome: Some(outcome), by };
+                self.must_write(&self.conclusion(held, position, &settled)?).await
             }
-            Settled::Cancelled { outcome, by } => {
-                let refusal = Refusal::cancelled(&by);
-                (self.compensate(held, position, Event::Cancelled, outcome, &refusal, now)?, None)
-            }
-        };
-        match self.processor.store.write(&write, self.budget.write()).await? {
-            Written::Applied(record) => Ok(*record),
-            Written::Short(_) => Err(Stop::Park("stock could not be released".to_owned())),
-            Written::Refused(found) => match self.refused(&write, found)? {
-                Ok(record) => Ok(record),
-                // Only a checkpoint minds a cancellation, so this is the one that it comes back to.
-                Err(by) => {
-                    let write = self.compensate(
-                        held,
-                        position,
-                        Event::Cancelled,
-                        outcome,
-                        &Refusal::cancelled(&by),
-                        now,
-                    )?;
-                    self.must_write(&write).await
-                }
-            },
+            _ => Err(unexpected()),
         }
+    }
+
+    fn conclusion(&self, held: &Record, position: Position, settled: &Settled) -> Result<Write, Illegal> {
+        let (workflow, retention) = (&self.processor.workflow, self.processor.rules.retention);
+        let now = self.processor.clock.now();
+        protocol::conclude(workflow, held, position, settled, self.delivery.order, retention, now)
     }
 
     async fn must_write(&self, write: &Write) -> Result<Record, Stop> {
-        match self.processor.store.write(write, self.budget.write()).await? {
-            Written::Applied(record) => Ok(*record),
-            Written::Short(_) => Err(Stop::Park("stock could not be moved".to_owned())),
-            Written::Refused(found) => match self.refused(write, found)? {
-                Ok(record) => Ok(record),
-                Err(_) => Err(Stop::Retry("the order was cancelled in between".to_owned())),
-            },
+        match self.write(write).await? {
+            Written::On(record) => Ok(*record),
+            Written::Short(_) | Written::Cancelled { .. } => Err(unexpected()),
         }
     }
 
-    /// The write after a step that took effect.
-    fn done(
-        &self,
-        held: &Record,
-        position: Position,
-        outcome: &Outcome,
-        now: UnixMillis,
-    ) -> Result<Write, Illegal> {
-        let outcomes = held.outcomes.with(&held.step, outcome.clone());
-        let to = |to| protocol::checkpoint(&self.processor.workflow, held, outcome.clone(), to, now);
-        let end = |status, result| {
-            let ending = Ending {
-                status,
-                result,
-                retention: self.processor.rules.retention,
-                placed_at: self.delivery.order.placed_at,
-            };
-            protocol::finish(&self.processor.workflow, held, outcome.clone(), &ending, now)
+    async fn write(&self, write: &Write) -> Result<Written, Stop> {
+        let found = match self.processor.store.write(write, self.budget.write()).await? {
+            store::Written::Applied(record) => return Ok(Written::On(record)),
+            store::Written::Short(shortage) => return Ok(Written::Short(shortage)),
+            store::Written::Refused(found) => found,
         };
-        Ok(match self.processor.workflow.next(position, Event::Done, &outcomes)? {
-            Move::Advance(id) => to(Position::Forward(id)),
-            Move::Retreat(id) | Move::Compensate(id) => to(Position::Backward(id)),
-            Move::Complete => end(Status::Completed, answer::completed(self.delivery.order, &outcomes, now)),
-            Move::Reject => {
-                let refusal = outcomes.refusal().unwrap_or_else(|| Refusal::cancelled("an operator"));
-                end(Status::Rejected, answer::rejected(self.delivery.order, &refusal, now))
-            }
-        })
-    }
-
-    fn compensate(
-        &self,
-        held: &Record,
-        position: Position,
-        event: Event,
-        settled: Option<Outcome>,
-        refusal: &Refusal,
-        now: UnixMillis,
-    ) -> Result<Write, Illegal> {
-        let outcomes = match &settled {
-            Some(outcome) => held.outcomes.with(&held.step, outcome.clone()),
-            None => held.outcomes.clone(),
-        };
-        match self.processor.workflow.next(position, event, &outcomes)? {
-            Move::Compensate(to) => {
-                Ok(protocol::begin_compensation(&self.processor.workflow, held, settled, refusal, to, now))
-            }
-            _ => Err(Illegal { position: held.step.clone(), event }),
-        }
-    }
-
-    /// What a refused write means: the record to go on with, or who asked to cancel.
-    fn refused(&self, write: &Write, found: Option<Box<Record>>) -> Result<Result<Record, String>, Stop> {
         match (protocol::on_refused(write, found.as_deref()), found) {
-            (Refused::Written, Some(record)) => Ok(Ok(*record)),
-            (Refused::Cancelled { by }, _) => Ok(Err(by)),
+            (Refused::Written, Some(record)) => Ok(Written::On(record)),
+            (Refused::Cancelled { by }, _) => Ok(Written::Cancelled { by }),
             (Refused::Finished { result }, _) => Err(Stop::Lost(Disposition::Finished { now: None, result })),
             (Refused::Lost { until: Some(until) }, _) if until > self.processor.clock.now() => {
                 Err(Stop::Lost(Disposition::Busy { until }))
@@ -321,4 +249,9 @@ impl Run<'_> {
             tracing::warn!(order_id = held.order_id(), %error, "the lease could not be released");
         }
     }
+}
+
+/// A write was refused for a reason that is none of its conditions.
+fn unexpected() -> Stop {
+    Stop::Retry("the table refused a write for no reason that it can have".to_owned())
 }
