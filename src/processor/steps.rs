@@ -1,5 +1,7 @@
 //! An owned order, step by step.
 
+use std::time::Duration;
+
 use super::{Delivery, Disposition, Processor};
 use crate::budget::Budget;
 use crate::protocol::{self, Refused, Settled, Write};
@@ -59,6 +61,9 @@ struct Run<'r> {
     processor: &'r Processor,
     delivery: Delivery<'r>,
     budget: &'r Budget,
+    /// The step that was due when the order became ours: an owner before may have called it. Nobody has called
+    /// any step after it.
+    found_at: String,
 }
 
 impl Processor {
@@ -69,7 +74,7 @@ impl Processor {
         owned: Record,
         budget: &Budget,
     ) -> Disposition {
-        let run = Run { processor: self, delivery, budget };
+        let run = Run { processor: self, delivery, budget, found_at: owned.step.clone() };
         let mut held = owned;
         loop {
             match run.one_step(&held).await {
@@ -142,12 +147,7 @@ impl Run<'_> {
         }
     }
 
-    async fn call(
-        &self,
-        held: &Record,
-        position: Position,
-        timeout: std::time::Duration,
-    ) -> services::Ending {
+    async fn call(&self, held: &Record, position: Position, timeout: Duration) -> services::Ending {
         let (Position::Forward(id) | Position::Backward(id)) = position;
         let Some(service) = &self.processor.services[id.index()] else {
             return services::Ending::Unknown(format!("{} has nothing to call", held.step));
@@ -156,7 +156,7 @@ impl Run<'_> {
             order: self.delivery.order,
             outcomes: &held.outcomes,
             key: format!("{}:{}", self.delivery.order.id, held.step),
-            key_age: self.processor.clock.now().since(held.keys_since()),
+            key_age: self.key_age(held),
             timeout,
         };
         // The telling step is called in both directions; any other is undone on the way back.
@@ -168,6 +168,14 @@ impl Run<'_> {
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(order_id = %self.delivery.order.id, step = held.step, latency_ms, "called");
         ending
+    }
+
+    /// How long ago the callee may have been called first.
+    fn key_age(&self, held: &Record) -> Duration {
+        match held.step == self.found_at {
+            true => self.processor.clock.now().since(held.keys_since()),
+            false => Duration::ZERO,
+        }
     }
 
     /// Writes down what the step came to.

@@ -643,3 +643,21 @@ async fn a_record_that_panics_fails_alone() {
         (vec!["completed", "panic", "completed"], "ord-2".to_owned())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_whose_key_may_be_forgotten_is_looked_up_and_not_repeated() {
+    let world = World::new().await;
+    let day = 24 * 3_600_000;
+    let record = claimed(&world, "ord-1", Duration::ZERO).await;
+    let claimed_at_ms = UnixMillis(world.clock.now().0 - day);
+    world.put(&Record { claimed_at_ms, step: "charge_payment".into(), ..record.clone() }).await;
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
+    assert_eq!((outcome.outcomes(), outcome.failed.len()), (vec!["parked"], 0));
+    assert_eq!(world.payments.ledger().calls_under("ord-1:charge_payment"), 0);
+
+    // Whoever was found before that step was never charged: the key is as fresh as the call.
+    world.put(&Record { claimed_at_ms, ..record }).await;
+    let outcome = world.deliver(&[message("m2", &order_json("ord-1"))]).await;
+    assert_eq!(outcome.outcomes(), ["completed"]);
+    assert_eq!(world.payments.ledger().charges_of("ord-1").len(), 1);
+}
