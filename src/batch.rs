@@ -154,12 +154,12 @@ impl Batches {
         match (&verdict.again, verdict.outcome) {
             // Whoever panicked left a lease, and whoever was deleted left a record: the table decides.
             (None, _) | (Some(_), "panic") => Turn::Run { may_claim: true },
-            // The same order failed a moment ago: it would fail again.
-            (Some(again), outcome) if same => {
+            // The same order failed a moment ago: it would fail again. On its last receive it must be parked, though.
+            (Some(again), outcome) if same && !self.processor.is_last(work.messages[index].receive_count) => {
                 Turn::Decided(Verdict::failed(outcome, *again).because("as the one before it in the batch"))
             }
             // The first in the batch is the order, even if it has no record yet.
-            (Some(_), _) => Turn::Run { may_claim: false },
+            (Some(_), _) => Turn::Run { may_claim: same },
         }
     }
 

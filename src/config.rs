@@ -158,33 +158,44 @@ impl Config {
 
 fn payment(lookup: Lookup<'_>) -> Result<PaymentConfig, ConfigError> {
     const ACCEPTED: &str = "sandbox or stripe";
-    match required(lookup, name::PAYMENT_PROVIDER, ACCEPTED)?.as_str() {
-        "sandbox" => Ok(PaymentConfig::Sandbox),
-        "stripe" => {
-            let base = match set(lookup, name::STRIPE_API_BASE) {
-                Some(_) => url(lookup, name::STRIPE_API_BASE)?,
-                None => "https://api.stripe.com".to_owned(),
-            };
-            Ok(PaymentConfig::Stripe { base, key: key(lookup)? })
-        }
-        other => Err(malformed(name::PAYMENT_PROVIDER, other, ACCEPTED)),
+    let provider = required(lookup, name::PAYMENT_PROVIDER, ACCEPTED)?;
+    let base = match set(lookup, name::STRIPE_API_BASE) {
+        Some(_) => url(lookup, name::STRIPE_API_BASE)?,
+        None => "https://api.stripe.com".to_owned(),
+    };
+    let key = key(lookup)?;
+    match (provider.as_str(), key) {
+        ("sandbox", _) => Ok(PaymentConfig::Sandbox),
+        ("stripe", Some(key)) => Ok(PaymentConfig::Stripe { base, key }),
+        ("stripe", None) => Err(missing(name::STRIPE_SECRET_ARN, KEY_ACCEPTED)),
+        (other, _) => Err(malformed(name::PAYMENT_PROVIDER, other, ACCEPTED)),
     }
 }
 
-fn key(lookup: Lookup<'_>) -> Result<KeySource, ConfigError> {
-    const ACCEPTED: &str = "the ARN of a secret in Secrets Manager (or, for local runs, STRIPE_API_KEY)";
-    match (set(lookup, name::STRIPE_SECRET_ARN), set(lookup, name::STRIPE_API_KEY)) {
-        (Some(arn), _) if arn.starts_with("arn:") => Ok(KeySource::Secret(arn)),
-        (Some(other), _) => Err(malformed(name::STRIPE_SECRET_ARN, &other, ACCEPTED)),
-        (None, Some(key)) if key.chars().all(|c| c.is_ascii_graphic()) => {
-            Ok(KeySource::Plain(StripeKey(key)))
+const KEY_ACCEPTED: &str = "the ARN of a secret, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME (or, for local runs, STRIPE_API_KEY)";
+
+/// Neither is ever shown: somebody may have put the key where the ARN belongs.
+fn key(lookup: Lookup<'_>) -> Result<Option<KeySource>, ConfigError> {
+    let hidden = |variable, found: &str, accepted: &str| ConfigError {
+        variable,
+        found: format!("{found} found, which is not shown"),
+        accepted: accepted.to_owned(),
+    };
+    if let Some(arn) = set(lookup, name::STRIPE_SECRET_ARN) {
+        let parts: Vec<&str> = arn.split(':').collect();
+        return match parts[..] {
+            ["arn", _, "secretsmanager", _, _, "secret", secret, ..] if !secret.is_empty() => {
+                Ok(Some(KeySource::Secret(arn)))
+            }
+            _ => Err(hidden(name::STRIPE_SECRET_ARN, "something else", KEY_ACCEPTED)),
+        };
+    }
+    match set(lookup, name::STRIPE_API_KEY) {
+        Some(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(Some(KeySource::Plain(StripeKey(key)))),
+        Some(_) => {
+            Err(hidden(name::STRIPE_API_KEY, "a value with white space or control characters", "an API key"))
         }
-        (None, Some(_)) => Err(ConfigError {
-            variable: name::STRIPE_API_KEY,
-            found: "a value with white space or control characters found".to_owned(),
-            accepted: "an API key".to_owned(),
-        }),
-        (None, None) => Err(missing(name::STRIPE_SECRET_ARN, ACCEPTED)),
+        None => Ok(None),
     }
 }
 
@@ -202,7 +213,13 @@ fn url(lookup: Lookup<'_>, variable: &'static str) -> Result<String, ConfigError
     const ACCEPTED: &str = "an http:// or https:// URL";
     let url = required(lookup, variable, ACCEPTED)?;
     let parsed: Option<http::Uri> = url.parse().ok();
-    let scheme = parsed.as_ref().filter(|uri| uri.host().is_some()).and_then(|uri| uri.scheme_str());
+    // A port that is no number up to 65535 is told only by the port that is missing.
+    let whole = |uri: &&http::Uri| {
+        let host = uri.host().unwrap_or_default();
+        let bare = uri.authority().is_some_and(|authority| authority.as_str().ends_with(host));
+        !host.is_empty() && (bare || uri.port_u16().is_some())
+    };
+    let scheme = parsed.as_ref().filter(whole).and_then(|uri| uri.scheme_str());
     match scheme {
         Some("http" | "https") => Ok(url),
         _ => Err(malformed(variable, &url, ACCEPTED)),
@@ -217,8 +234,9 @@ fn number(
     most: u32,
 ) -> Result<u32, ConfigError> {
     let Some(text) = lookup(variable) else { return Ok(unset) };
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
         _ => Err(malformed(variable, &text, &format!("an integer from {least} to {most}"))),
     }
 }
@@ -292,12 +310,18 @@ mod tests {
         refused(name::PAYMENT_PROVIDER, None);
         refused(name::PAYMENT_PROVIDER, Some("paypal"));
         refused(name::STRIPE_API_BASE, Some("api.stripe.com"));
-        refused(name::STRIPE_SECRET_ARN, Some("my-secret"));
+        refused(name::WAREHOUSE_QUEUE_URL, Some("http://localhost:99999/q"));
+        for good in ["http://[::1]/q", "http://[::1]:1/q", "https://sqs.eu-west-1.amazonaws.com/1/q"] {
+            assert!(read(&[(name::WAREHOUSE_QUEUE_URL, Some(good))]).is_ok(), "{good}");
+        }
+        for bad in ["my-secret", "arn:", "arn:aws:s3:::bucket", "arn:aws:secretsmanager:r:1:secret:"] {
+            refused(name::STRIPE_SECRET_ARN, Some(bad));
+        }
         refused(name::STRIPE_API_KEY, Some("a b"));
         for number in
             [name::RETENTION_DAYS, name::MAX_ORDER_AGE_DAYS, name::MAX_RECEIVE_COUNT, name::ORDER_CONCURRENCY]
         {
-            for bad in ["", "0", "-1", "1.5", "many", "99999999999"] {
+            for bad in ["", "0", "-1", "+5", "1.5", "many", "99999999999"] {
                 refused(number, Some(bad));
             }
         }
@@ -315,6 +339,8 @@ mod tests {
     fn stripe_needs_a_key_and_never_shows_it() {
         let stripe = (name::PAYMENT_PROVIDER, Some("stripe"));
         assert!(read(&[stripe]).unwrap_err().to_string().starts_with("STRIPE_SECRET_ARN: missing"));
+        let misplaced = read(&[stripe, (name::STRIPE_SECRET_ARN, Some("sk_live_1"))]).unwrap_err();
+        assert!(!misplaced.to_string().contains("sk_live_1"));
         let config = read(&[stripe, (name::STRIPE_API_KEY, Some("sk_live_1"))]).unwrap();
         assert!(!format!("{config:?}").contains("sk_live_1"));
         let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:stripe";

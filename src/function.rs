@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use futures_util::future::join_all;
 
 use crate::batch::Batches;
@@ -109,7 +110,7 @@ async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretErro
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(SECRET / 3).operation_timeout(SECRET);
     let config = aws_sdk_secretsmanager::Config::builder().timeout_config(timeouts.build());
     let secret = secrets.get_secret_value().secret_id(arn).customize().config_override(config).send().await;
-    let secret = secret.map_err(|error| SecretError(error.into_service_error().to_string()))?;
+    let secret = secret.map_err(|error| SecretError(DisplayErrorContext(&error).to_string()))?;
     let key = secret.secret_string.ok_or_else(|| SecretError("it is not a string".to_owned()))?;
     Ok(StripeKey(key.trim().to_owned()))
 }

@@ -154,6 +154,11 @@ impl Processor {
         Handled { disposition, attempt, took_over }
     }
 
+    /// Whether SQS delivers a message no more that it has delivered so often.
+    pub fn is_last(&self, receive_count: u32) -> bool {
+        receive_count >= self.rules.max_receive_count
+    }
+
     fn claimant(&self, budget: &Budget) -> Claimant {
         let id = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u128(..);
         let owner = Owner(format!("{id:032x}"));

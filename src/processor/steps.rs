@@ -223,7 +223,7 @@ impl Run<'_> {
 
     /// Leaves the order so that whoever comes next can go on.
     async fn stop(&self, held: &Record, stop: Stop) -> Disposition {
-        let last = self.delivery.receive_count >= self.processor.rules.max_receive_count;
+        let last = self.processor.is_last(self.delivery.receive_count);
         match stop {
             Stop::Lost(disposition) => disposition,
             Stop::Deferred => {

@@ -410,6 +410,15 @@ async fn the_last_receive_parks_the_order_with_its_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_receive_parks_the_order_even_if_it_failed_a_moment_ago_in_the_batch() {
+    let world = World::new().await;
+    let mut down = order_json("ord-1");
+    down["payment_method"] = json!("pm_card_unavailable");
+    let outcome = world.deliver(&[message("m1", &down), message("m2", &down).received(20)]).await;
+    assert_eq!((outcome.outcomes(), outcome.failed.join(",")), (vec!["retry", "parked"], "m1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_receive_without_a_record_is_left_to_sqs() {
     let faults =
         Faults::planned_by(|passage| (passage.operation == "DynamoDB PutItem").then_some(Fault::Throttle));
