@@ -113,7 +113,10 @@ impl Batches {
         };
         let records = (0..work.messages.len()).map(|index| self.record(&work, index, budget));
         // Past this, Lambda ends the worker with no response at all: everything without a verdict has failed.
-        let _ = tokio::time::timeout(budget.respond(), join_all(records)).await;
+        if tokio::time::timeout(budget.respond(), join_all(records)).await.is_err() {
+            let late = Verdict::failed("deferred", Delay::short()).because("no time was left for it");
+            (0..work.messages.len()).for_each(|index| self.pronounce(&work, index, &late));
+        }
         response(&work)
     }
 
@@ -128,15 +131,23 @@ impl Batches {
                 match tokio::time::timeout(budget.work(), run).await {
                     Ok(Ok(verdict)) => verdict,
                     Ok(Err(_)) => Verdict::failed("panic", Delay::backoff(message.receive_count)),
-                    Err(_) => Verdict::failed("deferred", Delay::short()),
+                    // As a crash would end it: the lease ends by itself.
+                    Err(_) => Verdict::failed("retry", Delay::backoff(message.receive_count))
+                        .because("no answer before the deadline"),
                 }
             }
         };
+        // Those that wait for it need not wait for SQS, too.
+        self.pronounce(work, index, &verdict);
         if let Some(delay) = &verdict.again {
             self.sources.make_visible(message, *delay, self.clock.now(), budget.message()).await;
         }
-        self.log(message, &verdict);
-        let _ = work.verdicts[index].set(verdict);
+    }
+
+    fn pronounce(&self, work: &Work<'_>, index: usize, verdict: &Verdict) {
+        if work.verdicts[index].set(verdict.clone()).is_ok() {
+            self.log(&work.messages[index], verdict);
+        }
     }
 
     async fn wait_for_turn(&self, work: &Work<'_>, index: usize) -> Turn {
@@ -152,8 +163,9 @@ impl Batches {
         let verdict = work.verdicts[before].wait().await;
         let same = work.messages[index].fingerprint() == work.messages[before].fingerprint();
         match (&verdict.again, verdict.outcome) {
-            // Whoever panicked left a lease, and whoever was deleted left a record: the table decides.
-            (None, _) | (Some(_), "panic") => Turn::Run { may_claim: true },
+            // Whoever was deleted left a record, and whoever panicked left a lease or nothing: the table decides.
+            (None, _) => Turn::Run { may_claim: true },
+            (Some(_), "panic") if same => Turn::Run { may_claim: true },
             // The same order failed a moment ago: it would fail again. On its last receive it must be parked, though.
             (Some(again), outcome) if same && !self.processor.is_last(work.messages[index].receive_count) => {
                 Turn::Decided(Verdict::failed(outcome, *again).because("as the one before it in the batch"))

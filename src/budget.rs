@@ -15,6 +15,8 @@ const CALL_MIN: Duration = Duration::from_secs(1);
 
 /// What an invocation has that comes without a deadline.
 const WITHOUT_DEADLINE: Duration = Duration::from_secs(30);
+/// The longest that a function can run (AWS Lambda Developer Guide, "Quotas").
+const LONGEST: Duration = Duration::from_secs(900);
 /// That an invocation has no deadline is said once: it is the same with every one.
 static SAID: Once = Once::new();
 
@@ -32,7 +34,8 @@ impl Budget {
     pub fn for_invocation(deadline: UnixMillis, clock: Clock) -> Self {
         let now = clock.now();
         if deadline > now {
-            return Budget::until(deadline, clock);
+            // A lease follows from the deadline, and no order may be owned for longer than a function can run.
+            return Budget::until(deadline.min(now + LONGEST), clock);
         }
         SAID.call_once(|| tracing::warn!("the deadline of the invocation has passed: taking 30 s instead"));
         Budget::until(now + WITHOUT_DEADLINE, clock)

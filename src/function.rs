@@ -100,9 +100,16 @@ pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: 
         warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
         notifications: Queue::new(sqs.clone(), config.notifications_queue_url),
     };
-    let processor = Processor::new(store, &world, config.rules, clock.clone(), fastrand::Rng::new());
+    let processor = Processor::new(store, &world, config.rules, clock.clone(), randomness());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
     Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock)
+}
+
+/// Owners are told apart by random IDs, so the seed comes from the operating system: `fastrand`'s own is made of
+/// the time and the thread, which two environments may share.
+fn randomness() -> fastrand::Rng {
+    use std::hash::{BuildHasher, RandomState};
+    fastrand::Rng::with_seed(RandomState::new().hash_one(std::process::id()))
 }
 
 async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretError> {
@@ -112,7 +119,11 @@ async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretErro
     let secret = secrets.get_secret_value().secret_id(arn).customize().config_override(config).send().await;
     let secret = secret.map_err(|error| SecretError(DisplayErrorContext(&error).to_string()))?;
     let key = secret.secret_string.ok_or_else(|| SecretError("it is not a string".to_owned()))?;
-    Ok(StripeKey(key.trim().to_owned()))
+    let key = key.trim();
+    if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) || key.starts_with('{') {
+        return Err(SecretError("its string must be the API key and nothing else".to_owned()));
+    }
+    Ok(StripeKey(key.to_owned()))
 }
 
 /// Opens a connection to each service by a request that means nothing, so that the first order need not wait

@@ -184,6 +184,7 @@ impl Processor {
         } else {
             self.store.find(&order.id, budget.write()).await?
         };
+        let unknown = found.is_none();
         let fingerprint = order.fingerprint();
         for _ in 0..MAX_RACES {
             let Some(record) = found.take() else { break };
@@ -201,7 +202,9 @@ impl Processor {
             }
         }
         Ok(Owned::Not(
-            out_of_window.unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() }),
+            out_of_window
+                .filter(|_| unknown)
+                .unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() }),
         ))
     }
 

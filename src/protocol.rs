@@ -163,11 +163,11 @@ pub enum Existing {
 
 /// What the record that a refused claim or takeover brought back, or a read found, means for the message.
 pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: UnixMillis) -> Existing {
-    if found.owner == *me && Status::UNFINISHED.contains(&found.status) {
-        return Existing::Mine(found);
-    }
     if found.fingerprint != *fingerprint {
         return Existing::Conflict { stored: found.fingerprint };
+    }
+    if found.owner == *me && Status::UNFINISHED.contains(&found.status) {
+        return Existing::Mine(found);
     }
     match (found.status, found.result, found.lease_until_ms) {
         (Status::Completed | Status::Rejected, result, _) => {

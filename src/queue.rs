@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -77,10 +77,19 @@ impl Queue {
         let config = Config::builder().timeout_config(timeouts.build());
         match request.customize().config_override(config).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(SendError(match error.code() {
-                Some(code) => code.to_owned(),
-                None => DisplayErrorContext(&error).to_string(),
-            })),
+            Err(error) => Err(SendError(describe(&error))),
         }
     }
+}
+
+/// An error in words of ours: what the SDK would say can quote a whole answer.
+pub fn describe<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+    let words = match error {
+        SdkError::ServiceError(service) => service.err().code().unwrap_or("an error without a code"),
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(_) => "no connection",
+        SdkError::ConstructionFailure(_) => "the request could not be built",
+        _ => "the answer could not be read",
+    };
+    words.to_owned()
 }

@@ -223,9 +223,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Somebody asked to cancel.
-    pub fn cancelled(by: &str) -> Self {
-        Refusal { reason: Reason::Cancelled, detail: format!("cancelled by {by}") }
+    /// Somebody asked to cancel. Who it was stays on the record: the customer is told of the refusal.
+    pub fn cancelled() -> Self {
+        Refusal { reason: Reason::Cancelled, detail: "cancelled before the shipment".to_owned() }
     }
 
     /// The refusal as it stands among the outcomes.

@@ -55,6 +55,8 @@ pub struct Call<'a> {
     pub order: &'a Order,
     /// What came of the steps before.
     pub outcomes: &'a Outcomes,
+    /// Why the order is rejected, on the way back.
+    pub refusal: Option<&'a Refusal>,
     /// `<order_id>:<step>`: by this the callee recognises a repeat.
     pub key: String,
     /// How long ago the callee may have seen the key for the first time.

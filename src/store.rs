@@ -77,8 +77,8 @@ pub enum StoreError {
     #[error("the table's answer is unknown: {0}")]
     Unknown(String),
     /// The item is there, but is no order record.
-    #[error("the item of the order cannot be read: {0}")]
-    Unreadable(String),
+    #[error("the item of the order cannot be read")]
+    Unreadable,
 }
 
 /// Between two tries of a write that met a transaction: full jitter up to this, doubled each time.
@@ -145,7 +145,8 @@ impl Store {
 
     /// The outcome is unknown: one consistent read. If the item still fits the condition, the write may yet land.
     async fn look(&self, write: &Write, patience: Patience, why: String) -> Result<Written, StoreError> {
-        let found = self.read(write.after.pk.clone(), patience).await?;
+        let once = Patience { total: patience.attempt, ..patience };
+        let found = self.read(write.after.pk.clone(), once).await?;
         if write.guard.holds(found.as_ref()) {
             return Err(StoreError::Unknown(why));
         }
@@ -299,7 +300,8 @@ fn refusal(item: Option<Item>) -> Tried {
 }
 
 fn parse(item: Item) -> Result<Record, StoreError> {
-    serde_dynamo::from_item(item).map_err(|error| StoreError::Unreadable(error.to_string()))
+    // What the library says can quote the item.
+    serde_dynamo::from_item(item).map_err(|_| StoreError::Unreadable)
 }
 
 /// The same write has the same token, whoever sends it again: a hash of table, order, step and fence, of the 36

@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tokio::sync::Mutex;
 
 use super::message::Message;
 use crate::clock::UnixMillis;
+use crate::queue::describe;
 
 /// The longest visibility timeout that SQS accepts: 12 hours (Amazon SQS API Reference, `ChangeMessageVisibility`).
 const VISIBILITY_MAX: Duration = Duration::from_secs(43_200);
@@ -120,14 +120,6 @@ impl SourceQueues {
 fn timeouts(timeout: Duration) -> aws_sdk_sqs::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout / 2).operation_timeout(timeout);
     Config::builder().timeout_config(timeouts.build())
-}
-
-fn describe<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    error.code().map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -11,19 +11,29 @@ pub(super) fn is_card_number(text: &str) -> bool {
 
 /// `text` with the digits of every card number in it replaced by `*`, except the last four.
 ///
-/// Digits count as one number when nothing, one space or one dash stands between them. A run of digits that
-/// only contains a card number is masked too: a masked number too many harms nobody.
+/// Digits count as one number when nothing, one space or one dash stands between them. A run of digits that only
+/// contains a card number, or that is longer than any, is masked too: a masked number too many harms nobody.
 pub fn mask_card_numbers(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for run in digit_runs(text.as_bytes()) {
-        for window in card_windows(text.as_bytes(), &run) {
-            for place in &window[..window.len() - 4] {
-                bytes[*place] = b'*';
-            }
+        let masked =
+            if run.len() > *CARD_DIGITS.end() { run.len() - 4 } else { masked_digits(text.as_bytes(), &run) };
+        for place in &run[..masked] {
+            bytes[*place] = b'*';
         }
     }
     // Only ASCII digits were replaced, by ASCII.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// How many digits of a run, from its start, belong to card numbers, but for the last four of the last one.
+fn masked_digits(text: &[u8], run: &[usize]) -> usize {
+    let digits: Vec<u8> = run.iter().map(|place| text[*place]).collect();
+    let ends = CARD_DIGITS.flat_map(|length| {
+        let windows = digits.windows(length).enumerate();
+        windows.filter(|(_, window)| passes_luhn(window)).map(move |(start, _)| start + length)
+    });
+    ends.max().map_or(0, |end| end - 4)
 }
 
 /// The positions of the digits of each run.
@@ -40,17 +50,6 @@ fn digit_runs(text: &[u8]) -> Vec<Vec<usize>> {
 
 fn continues(text: &[u8], last: usize, place: usize) -> bool {
     place == last + 1 || (place == last + 2 && matches!(text[last + 1], b' ' | b'-'))
-}
-
-fn card_windows<'r>(text: &[u8], run: &'r [usize]) -> Vec<&'r [usize]> {
-    let mut windows = Vec::new();
-    for length in CARD_DIGITS {
-        windows.extend(run.windows(length).filter(|window| {
-            let digits: Vec<u8> = window.iter().map(|place| text[*place]).collect();
-            passes_luhn(&digits)
-        }));
-    }
-    windows
 }
 
 /// The Luhn check (ISO/IEC 7812-1, annex B).

@@ -39,9 +39,16 @@ pub(super) fn order(body: &str) -> Result<Order, Invalid> {
 
 /// Whether `path` consists of names of ours.
 pub(super) fn is_known_field(path: &str) -> bool {
-    let last = path.rsplit('.').next().unwrap_or(path);
-    let in_item = path.starts_with("items[") && ITEM_FIELDS.contains(&last);
-    in_item || path == "body" || FIELDS.contains(&path) || (path.starts_with("items[") && !path.contains('.'))
+    let in_items = path.strip_prefix("items[").and_then(|rest| rest.split_once(']'));
+    match in_items {
+        Some((index, field)) => {
+            let field = field.strip_prefix('.');
+            index.len() <= 5
+                && index.bytes().all(|byte| byte.is_ascii_digit())
+                && (path.ends_with(']') || field.is_some_and(|field| ITEM_FIELDS.contains(&field)))
+        }
+        None => path == "body" || FIELDS.contains(&path),
+    }
 }
 
 /// How deep the brackets of `body` nest. Counted before parsing, because the parser recurses.

@@ -31,13 +31,13 @@ enum Written {
     /// There is not enough in stock; nothing was written.
     Short(Shortage),
     /// Somebody asked to cancel; nothing was written.
-    Cancelled { by: String },
+    Cancelled,
 }
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotApplied(_) | StoreError::Unreadable(_) => Stop::Retry(error.to_string()),
+            StoreError::NotApplied(_) | StoreError::Unreadable => Stop::Retry(error.to_string()),
             StoreError::Unknown(_) => Stop::Unclear(error.to_string()),
         }
     }
@@ -91,6 +91,9 @@ impl Processor {
 impl Run<'_> {
     async fn one_step(&self, held: &Record) -> Result<Record, Stop> {
         let position = self.processor.workflow.position(held.status, &held.step)?;
+        if !self.budget.is_enough() {
+            return Err(Stop::Deferred);
+        }
         match position {
             Position::Forward(id) if self.processor.workflow.step(id).effect == Effect::Stock => {
                 self.reserve(held, id).await
@@ -105,8 +108,8 @@ impl Run<'_> {
     /// The transactional step: refused or cancelled, it has not taken effect.
     async fn reserve(&self, held: &Record, id: StepId) -> Result<Record, Stop> {
         let position = Position::Forward(id);
-        if let Some(by) = held.cancel_requested.clone() {
-            let cancelled = Settled::Cancelled { outcome: None, by };
+        if held.cancel_requested.is_some() {
+            let cancelled = Settled::Cancelled { outcome: None };
             return self.conclude(held, position, cancelled).await;
         }
         let Move::Advance(to) = self.processor.workflow.next(position, Event::Done, &held.outcomes)? else {
@@ -122,7 +125,7 @@ impl Run<'_> {
         let settled = match self.write(&write).await? {
             Written::On(record) => return Ok(*record),
             Written::Short(shortage) => Settled::Refused(inventory::refusal(&shortage)),
-            Written::Cancelled { by } => Settled::Cancelled { outcome: None, by },
+            Written::Cancelled => Settled::Cancelled { outcome: None },
         };
         self.conclude(held, position, settled).await
     }
@@ -134,11 +137,9 @@ impl Run<'_> {
             None => self.call(held, position, self.budget.call().ok_or(Stop::Deferred)?).await,
         };
         let cancellable = self.processor.workflow.cancellable().contains(&held.step.as_str());
-        match (ending, &held.cancel_requested) {
-            (services::Ending::Done(outcome), Some(by))
-                if cancellable && held.status == Status::InProgress =>
-            {
-                Ok(Settled::Cancelled { outcome: Some(outcome), by: by.clone() })
+        match (ending, held.cancel_requested.is_some()) {
+            (services::Ending::Done(outcome), true) if cancellable && held.status == Status::InProgress => {
+                Ok(Settled::Cancelled { outcome: Some(outcome) })
             }
             (services::Ending::Done(outcome), _) => Ok(Settled::Done(outcome)),
             (services::Ending::Refused(refusal), _) => Ok(Settled::Refused(refusal)),
@@ -152,8 +153,15 @@ impl Run<'_> {
         let Some(service) = &self.processor.services[id.index()] else {
             return services::Ending::Unknown(format!("{} has nothing to call", held.step));
         };
+        let refusal = held.outcomes.refusal();
+        if matches!(position, Position::Backward(_)) && refusal.is_none() {
+            return services::Ending::Unknown(
+                "the order turned back for a reason that cannot be read".to_owned(),
+            );
+        }
         let call = Call {
             order: self.delivery.order,
+            refusal: refusal.as_ref(),
             outcomes: &held.outcomes,
             key: format!("{}:{}", self.delivery.order.id, held.step),
             key_age: self.key_age(held),
@@ -183,8 +191,8 @@ impl Run<'_> {
         match (self.write(&self.conclusion(held, position, &settled)?).await?, settled) {
             (Written::On(record), _) => Ok(*record),
             // Only the checkpoint of a step that took effect minds a cancellation.
-            (Written::Cancelled { by }, Settled::Done(outcome)) => {
-                let settled = Settled::Cancelled { outcome: Some(outcome), by };
+            (Written::Cancelled, Settled::Done(outcome)) => {
+                let settled = Settled::Cancelled { outcome: Some(outcome) };
                 self.must_write(&self.conclusion(held, position, &settled)?).await
             }
             _ => Err(unexpected()),
@@ -200,7 +208,7 @@ impl Run<'_> {
     async fn must_write(&self, write: &Write) -> Result<Record, Stop> {
         match self.write(write).await? {
             Written::On(record) => Ok(*record),
-            Written::Short(_) | Written::Cancelled { .. } => Err(unexpected()),
+            Written::Short(_) | Written::Cancelled => Err(unexpected()),
         }
     }
 
@@ -212,7 +220,7 @@ impl Run<'_> {
         };
         match (protocol::on_refused(write, found.as_deref()), found) {
             (Refused::Written, Some(record)) => Ok(Written::On(record)),
-            (Refused::Cancelled { by }, _) => Ok(Written::Cancelled { by }),
+            (Refused::Cancelled { .. }, _) => Ok(Written::Cancelled),
             (Refused::Finished { result }, _) => Err(Stop::Lost(Disposition::Finished { now: None, result })),
             (Refused::Lost { until: Some(until) }, _) if until > self.processor.clock.now() => {
                 Err(Stop::Lost(Disposition::Busy { until }))
@@ -226,14 +234,16 @@ impl Run<'_> {
         let last = self.processor.is_last(self.delivery.receive_count);
         match stop {
             Stop::Lost(disposition) => disposition,
-            Stop::Deferred => {
-                self.give_up(held).await;
-                Disposition::Deferred
+            Stop::Retry(_) | Stop::Unclear(_) | Stop::Deferred if last => {
+                self.park(held, "retries_exhausted").await
             }
-            Stop::Retry(_) | Stop::Unclear(_) if last => self.park(held, "retries_exhausted").await,
             Stop::Retry(why) => {
                 self.give_up(held).await;
                 Disposition::Retry { why }
+            }
+            Stop::Deferred => {
+                self.give_up(held).await;
+                Disposition::Deferred
             }
             Stop::Unclear(why) => Disposition::Retry { why },
             Stop::Park(reason) => self.park(held, &reason).await,

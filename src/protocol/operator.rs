@@ -34,6 +34,9 @@ pub enum NotAllowed {
     /// Stock moves with its checkpoint, so its outcome is never in doubt.
     #[error("{0} is never in doubt: it is written in one transaction with its checkpoint")]
     NeverInDoubt(String),
+    /// Something that can be undone must be named, or nobody could undo it.
+    #[error("what came of {0} must be stated: its undo needs it")]
+    NothingStated(String),
     /// Nobody knows whether the step took effect.
     #[error("whether {0} took effect is not known: mark it first")]
     Unsettled(String),
@@ -119,6 +122,10 @@ pub fn mark(
     if workflow.step(id).effect == Effect::Stock {
         return Err(NotAllowed::NeverInDoubt(step.to_owned()));
     }
+    let undoable = matches!(position, Position::Forward(_)) && workflow.step(id).undo.is_some();
+    if undoable && statement == Statement::Done(Outcome::nothing()) {
+        return Err(NotAllowed::NothingStated(step.to_owned()));
+    }
     let base = Record { fence: seen.fence.next(), updated_at_ms: now, ..seen.clone() };
     let after = match statement {
         Statement::Done(outcome) => {
@@ -171,11 +178,11 @@ pub fn compensate_parked(
 }
 
 fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: UnixMillis) -> Record {
-    let refusal = Refusal::cancelled(who);
+    let refusal = Refusal::cancelled();
     Record {
         parked_from: Some(Status::Compensating),
         step: workflow.due(Position::Backward(to)).to_owned(),
-        outcomes: seen.outcomes.with(REFUSAL, refusal.to_outcome().at(now)),
+        outcomes: seen.outcomes.with(REFUSAL, refusal.to_outcome().and("by", who).at(now)),
         fence: seen.fence.next(),
         settled_step: None,
         updated_at_ms: now,

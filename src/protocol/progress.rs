@@ -21,8 +21,6 @@ pub enum Settled {
     Cancelled {
         /// What has to be undone, too.
         outcome: Option<Outcome>,
-        /// Who asked.
-        by: String,
     },
 }
 
@@ -42,9 +40,7 @@ pub fn conclude(
     let (event, outcome, refusal) = match settled {
         Settled::Done(outcome) => (Event::Done, Some(outcome), None),
         Settled::Refused(refusal) => (Event::Refused, None, Some(refusal.clone())),
-        Settled::Cancelled { outcome, by } => {
-            (Event::Cancelled, outcome.as_ref(), Some(Refusal::cancelled(by)))
-        }
+        Settled::Cancelled { outcome } => (Event::Cancelled, outcome.as_ref(), Some(Refusal::cancelled())),
     };
     let outcomes = known(held, outcome);
     let done = outcome.cloned().unwrap_or_default();
@@ -61,8 +57,7 @@ pub fn conclude(
         }
         Move::Complete => end(Status::Completed, answer::completed(order, &outcomes, now)),
         Move::Reject => {
-            // Every way to turn back writes a refusal; a record without one was written by hand.
-            let refusal = outcomes.refusal().unwrap_or_else(|| Refusal::cancelled("an operator"));
+            let refusal = outcomes.refusal().ok_or_else(|| Illegal { position: held.step.clone(), event })?;
             end(Status::Rejected, answer::rejected(order, &refusal, now))
         }
     })

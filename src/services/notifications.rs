@@ -41,9 +41,8 @@ impl Service for NotifyCustomer {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
             let Call { order, outcomes, .. } = call;
-            let refusal = outcomes.refusal();
             let (order_id, customer_id) = (&order.id, &order.customer_id);
-            let notification = match &refusal {
+            let notification = match call.refusal {
                 Some(refusal) => Notification::Rejected {
                     order_id,
                     customer_id,

@@ -62,8 +62,8 @@ pub trait Payment: Clone + Send + Sync + 'static {
     /// Refunds once per key, and is done if it was refunded before.
     fn refund(&self, refund: Refund<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
 
-    /// How the charge of an order ended whose key may be forgotten. `Unknown` if that cannot be said.
-    fn find(&self, order_id: &OrderId, timeout: Duration) -> impl Future<Output = Ending> + Send;
+    /// How a charge ended whose key may be forgotten. `Unknown` if that cannot be said.
+    fn find(&self, charge: Charge<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
 }
 
 /// Charges orders through a [`Payment`].
@@ -76,15 +76,15 @@ impl<P: Payment> Service for ChargePayment<P> {
             if amount.minor == 0 {
                 return Ending::Done(Outcome::nothing());
             }
-            if P::KEY_MEMORY.is_some_and(|memory| call.key_age >= memory) {
-                return self.0.find(&call.order.id, call.timeout).await;
-            }
             let charge = Charge {
                 key: &call.key,
                 order_id: &call.order.id,
                 amount: &amount,
                 method: &call.order.payment_method,
             };
+            if P::KEY_MEMORY.is_some_and(|memory| call.key_age >= memory) {
+                return self.0.find(charge, call.timeout).await;
+            }
             self.0.charge(charge, call.timeout).await
         }
         .boxed()

@@ -14,7 +14,7 @@ use axum::body::Bytes;
 use order_processor::function::connector;
 use order_processor::local::payment_provider::{PaymentStatus, Scripted};
 use order_processor::local::server;
-use order_processor::order::{Order, OrderId};
+use order_processor::order::Order;
 use order_processor::record::{Outcome, Outcomes, Reason};
 use order_processor::services::payment::{ChargePayment, Payment, Stripe, StripeKey};
 use order_processor::services::{Call, Ending, Service};
@@ -58,7 +58,7 @@ impl Shop {
         let outcomes = Outcomes::default();
         let key = format!("{}:charge_payment", order.id);
         ChargePayment(self.stripe.clone())
-            .call(&Call { order, outcomes: &outcomes, key, key_age, timeout })
+            .call(&Call { order, outcomes: &outcomes, refusal: None, key, key_age, timeout })
             .await
     }
 
@@ -74,7 +74,7 @@ impl Shop {
         let charged = Outcome::of("payment_id", payment_id);
         let outcomes = Outcomes::default().with("charge_payment", charged);
         let (order, key) = (&order(), REFUND_KEY.to_owned());
-        let call = Call { order, outcomes: &outcomes, key, key_age: FRESH, timeout };
+        let call = Call { order, outcomes: &outcomes, refusal: None, key, key_age: FRESH, timeout };
         ChargePayment(self.stripe.clone()).undo(&call).await
     }
 

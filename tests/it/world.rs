@@ -18,7 +18,7 @@ use order_processor::config::Config;
 use order_processor::function;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::connector;
-use order_processor::local::faults::Faults;
+use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
 use order_processor::order::Order;
 use order_processor::record::Record;
@@ -208,7 +208,10 @@ impl World {
         let before = self.logs.len();
         let event = self.event(messages);
         let budget = Budget::until(self.clock.now() + timeout, self.clock.clone());
+        let started = Instant::now();
         let response = worker.handle(&event, &budget).await.unwrap();
+        let frozen = self.faults.log().iter().any(|passage| passage.fault == Some(Fault::Freeze));
+        assert!(frozen || started.elapsed() < timeout, "Lambda would have ended it: {:?}", started.elapsed());
         let failed =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         let lines = self.logs.since(before).into_iter().filter(|line| line["message"] == "record");

@@ -207,10 +207,22 @@ fn an_order_whose_step_is_settled_is_turned_back_and_rejected_as_cancelled() {
         let refusal = after.outcomes.refusal().unwrap();
         assert_eq!(
             (refusal.reason, refusal.detail.as_str()),
-            (Reason::Cancelled, "cancelled by an operator")
+            (Reason::Cancelled, "cancelled before the shipment")
         );
+        let who = after.outcomes.get(REFUSAL).unwrap().text("by");
+        assert_eq!(who, Some("an operator"), "who it was stays on the record");
         assert_eq!(write.stock, []);
     }
+}
+
+#[test]
+fn a_charge_is_not_done_without_its_payment() {
+    let parked = parked_at(Status::InProgress, CHARGE);
+    let nothing = Statement::Done(Outcome::nothing());
+    let refused = mark(&workflow(), &parked, CHARGE, nothing.clone(), NOW);
+    assert_eq!(refused, Err(NotAllowed::NothingStated(CHARGE.to_owned())));
+    let told = parked_at(Status::InProgress, TELL);
+    assert!(mark(&workflow(), &told, TELL, nothing, NOW).is_ok(), "nothing can come of that");
 }
 
 #[test]

@@ -12,8 +12,8 @@ fn meaning(
     version_is_known: bool,
 ) -> &'static str {
     match (status, mine, same) {
-        (Status::InProgress | Status::Compensating, true, _) => "mine",
         (_, _, false) => "conflict",
+        (Status::InProgress | Status::Compensating, true, _) => "mine",
         (Status::Completed | Status::Rejected, ..) => "finished",
         (Status::Parked, ..) => "parked",
         (_, false, true) if !version_is_known => "unknown version",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Charge, PAYMENT_ID, Payment, Refund};
-use crate::order::{OrderId, hex};
+use crate::order::hex;
 use crate::record::{Outcome, Reason, Refusal};
 use crate::services::Ending;
 
@@ -42,7 +42,7 @@ impl Payment for Sandbox {
         Ending::Done(Outcome::of("refund_id", id("re", refund.key)))
     }
 
-    async fn find(&self, _: &OrderId, _: Duration) -> Ending {
+    async fn find(&self, _: Charge<'_>, _: Duration) -> Ending {
         Ending::Unknown("the sandbox keeps no list of payments".to_owned())
     }
 }
@@ -53,4 +53,39 @@ fn paid(key: &str) -> Ending {
 
 fn id(prefix: &str, key: &str) -> String {
     format!("{prefix}_{}", hex(&Sha256::digest(key)[..12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Money;
+
+    async fn charge(token: &str, timeout: Duration) -> Ending {
+        let order_id = "ord-1".parse().unwrap();
+        let (amount, method) = (Money { minor: 1, currency: "USD".parse().unwrap() }, token.parse().unwrap());
+        let charge =
+            Charge { key: "ord-1:charge_payment", order_id: &order_id, amount: &amount, method: &method };
+        Sandbox.charge(charge, timeout).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_token_alone_decides() {
+        let long = Duration::from_secs(10);
+        let paid = charge("pm_card_visa", long).await;
+        assert!(
+            matches!(&paid, Ending::Done(outcome) if outcome.text(PAYMENT_ID).unwrap().starts_with("pi_"))
+        );
+        assert_eq!(charge("pm_anything", long).await, paid, "the ID is a function of the key");
+        assert!(matches!(charge("pm_card_declined", long).await, Ending::Refused(_)));
+        assert!(matches!(charge("pm_card_unavailable", long).await, Ending::Unavailable(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_card_takes_2_seconds_and_needs_that_much_time() {
+        let started = tokio::time::Instant::now();
+        assert!(matches!(charge("pm_card_slow", SLOW).await, Ending::Done(_)));
+        assert_eq!(started.elapsed(), SLOW);
+        let short = SLOW - Duration::from_millis(1);
+        assert!(matches!(charge("pm_card_slow", short).await, Ending::Unavailable(_)));
+    }
 }

@@ -87,20 +87,20 @@ impl Stripe {
         Ok(reply::read(status, replayed, &body))
     }
 
-    async fn look_up(&self, order_id: &OrderId, timeout: Duration) -> Ending {
+    async fn look_up(&self, charge: &Charge<'_>, timeout: Duration) -> Ending {
         // An order ID has no character that the search language or a query string treats specially.
         let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", &format!("metadata['order_id']:'{order_id}'"))
+            .append_pair("query", &format!("metadata['order_id']:'{}'", charge.order_id))
             .finish();
         let path = format!("/v1/payment_intents/search?{query}");
         match self.ask(Ask { method: Method::GET, path, key: None, form: Vec::new() }, timeout).await {
-            Reply::List(payments) => match reply::settle(&payments) {
+            Reply::List(payments) => match reply::settle(&payments, charge) {
                 Found::Paid(id) => Ending::Done(Outcome::of(PAYMENT_ID, id)),
                 Found::Declined => declined("the payment was not accepted"),
                 Found::Undecided => Ending::Unavailable("the payment is still undecided".to_owned()),
                 Found::Nothing => Ending::Unknown("the payment provider finds no payment".to_owned()),
             },
-            other => later(other),
+            other => later(other, charge.order_id),
         }
     }
 }
@@ -127,10 +127,17 @@ impl Payment for Stripe {
             Reply::Object { status, .. } if reply::is_decline(&status) => declined(&status),
             Reply::Declined(code) => declined(&code),
             // The key will give this answer for ever; what became of the payment, only the payment tells.
-            Reply::Object { .. } | Reply::SameErrorForEver => {
-                self.look_up(charge.order_id, timeout.saturating_sub(started.elapsed())).await
+            answer @ (Reply::Object { .. } | Reply::SameErrorForEver) => {
+                let found = self.look_up(&charge, timeout.saturating_sub(started.elapsed())).await;
+                match (answer, found) {
+                    // There is a payment, so that a search which finds none only lags behind.
+                    (Reply::Object { status, .. }, Ending::Unknown(_)) => {
+                        Ending::Unavailable(format!("the payment is {status}"))
+                    }
+                    (_, found) => found,
+                }
             }
-            other => later(other),
+            other => later(other, charge.order_id),
         }
     }
 
@@ -149,12 +156,12 @@ impl Payment for Stripe {
                 Ending::Done(Outcome::nothing())
             }
             Reply::SameErrorForEver => Ending::Unknown("the refund was answered with an error".to_owned()),
-            other => later(other),
+            other => later(other, refund.order_id),
         }
     }
 
-    async fn find(&self, order_id: &OrderId, timeout: Duration) -> Ending {
-        self.look_up(order_id, timeout).await
+    async fn find(&self, charge: Charge<'_>, timeout: Duration) -> Ending {
+        self.look_up(&charge, timeout).await
     }
 }
 
@@ -175,11 +182,11 @@ fn declined(detail: &str) -> Ending {
 }
 
 /// Whatever is no answer: asked again later, under the same key. An error of ours is never the customer's.
-fn later(reply: Reply) -> Ending {
+fn later(reply: Reply, order_id: &OrderId) -> Ending {
     Ending::Unavailable(match reply {
         Reply::Later(why) => why,
         Reply::Error { status, code } => {
-            tracing::error!(status, code, "the payment provider does not accept our request");
+            tracing::error!(%order_id, status, code, "the payment provider does not accept our request");
             format!("the payment provider does not accept our request: {status} {code}")
         }
         _ => "the payment provider gave an answer that does not fit the question".to_owned(),

@@ -58,8 +58,10 @@ async fn a_look_up_asks_for_the_payments_of_the_order() {
 #[tokio::test]
 async fn every_character_of_an_order_id_is_looked_up_as_it_is() {
     let shop = Shop::open().await;
-    let id: OrderId = "Az09._:-".parse().unwrap();
-    unknown(&shop.stripe.find(&id, LONG).await);
+    let mut order = order_json("Az09._:-");
+    order["payment_method"] = json!("pm_card_visa");
+    let order = Order::parse(&order.to_string()).unwrap();
+    unknown(&shop.charge_order(&order, memory(), LONG).await);
     let query = form(shop.request(0).uri().query().unwrap().as_bytes());
     assert_eq!(query["query"], "metadata['order_id']:'Az09._:-'");
 }
@@ -113,6 +115,37 @@ async fn a_payment_that_the_search_does_not_show_yet_is_no_decline() {
     tokio::spawn(shop.world.payments.clone().serve(listener, pending()));
     shop.stripe = Stripe::new(connector(), &base, StripeKey("sk_test_1".into()));
     unknown(&shop.charge().await);
+}
+
+#[tokio::test]
+async fn a_payment_that_is_known_to_be_under_way_is_asked_for_again_even_if_the_search_lags() {
+    let shop = Shop::open().await;
+    let under_way = json!({ "id": "pi_1", "object": "payment_intent", "status": "processing" });
+    shop.script(CHARGE_KEY, Scripted::status(200).body(under_way));
+    unavailable(&shop.charge().await);
+    assert_eq!(shop.asked(), [POST, SEARCH]);
+}
+
+#[tokio::test]
+async fn the_payment_of_another_order_is_never_taken_for_this_one() {
+    let shop = Shop::open().await;
+    paid(&shop.charge_order(&Order::parse(&order_json("ORD-1").to_string()).unwrap(), FRESH, LONG).await);
+    let found = |change: &dyn Fn(&mut Value)| {
+        let mut payment = json!({
+            "id": "pi_1", "status": "succeeded", "amount": 2598, "currency": "usd", "metadata": { "order_id": "ord-1" },
+        });
+        change(&mut payment);
+        shop.script(
+            "ord-1",
+            Scripted::status(200).body(json!({ "object": "search_result", "data": [payment] })),
+        );
+        shop.charge_order_forgotten()
+    };
+    assert_eq!(paid(&found(&|_| {}).await), "pi_1");
+    unknown(&found(&|payment| payment["metadata"]["order_id"] = json!("ORD-1")).await);
+    unknown(&found(&|payment| payment["amount"] = json!(2599)).await);
+    unknown(&found(&|payment| payment["currency"] = json!("eur")).await);
+    unknown(&shop.charge_order_forgotten().await);
 }
 
 #[tokio::test]

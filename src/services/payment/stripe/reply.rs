@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::services::payment::Charge;
+
 /// An answer, by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
@@ -24,6 +26,26 @@ pub(super) enum Reply {
 pub(super) struct Payment {
     id: String,
     status: String,
+    amount: Option<u64>,
+    currency: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Metadata {
+    order_id: Option<String>,
+}
+
+impl Payment {
+    /// Stripe's search does not tell upper from lower case (Stripe Docs, "Search"), and an account may serve more
+    /// than one system.
+    fn is_of(&self, charge: &Charge<'_>) -> bool {
+        let currency = charge.amount.currency.as_str();
+        self.metadata.order_id.as_deref().is_none_or(|id| id == charge.order_id.as_str())
+            && self.amount.is_none_or(|amount| amount == charge.amount.minor)
+            && self.currency.as_deref().is_none_or(|found| found.eq_ignore_ascii_case(currency))
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,9 +97,10 @@ pub(super) enum Found {
     Nothing,
 }
 
-pub(super) fn settle(payments: &[Payment]) -> Found {
+pub(super) fn settle(payments: &[Payment], charge: &Charge<'_>) -> Found {
+    let payments: Vec<&Payment> = payments.iter().filter(|payment| payment.is_of(charge)).collect();
     let paid = payments.iter().find(|payment| payment.status == "succeeded");
-    match (paid, payments) {
+    match (paid, &payments[..]) {
         (Some(payment), _) => Found::Paid(payment.id.clone()),
         (None, []) => Found::Nothing,
         (None, all) if all.iter().all(|payment| is_decline(&payment.status)) => Found::Declined,
