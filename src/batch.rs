@@ -245,7 +245,7 @@ impl Batches {
             order_id,
             message_id = message.message_id,
             receive_count = message.receive_count,
-            attempt = verdict.attempt,
+            attempt = verdict.attempt.unwrap_or(0),
             took_over = verdict.took_over,
             deleted = verdict.again.is_none(),
             latency_ms,

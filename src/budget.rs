@@ -4,7 +4,6 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixMillis};
-use crate::store::Patience;
 
 /// The longest that one attempt of a write may take: DynamoDB answers in milliseconds, so a second is a fault.
 const WRITE_ATTEMPT_MAX: Duration = Duration::from_secs(1);
@@ -19,6 +18,15 @@ const WITHOUT_DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(900);
 /// That an invocation has no deadline is said once: it is the same with every one.
 static SAID: Once = Once::new();
+
+/// How long one write may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// One attempt, from connecting to the last byte of the answer.
+    pub attempt: Duration,
+    /// All attempts together.
+    pub total: Duration,
+}
 
 /// The time of one invocation.
 #[derive(Debug, Clone)]

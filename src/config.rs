@@ -119,7 +119,11 @@ impl Config {
     /// [`ConfigError`] names the first variable that is wrong, what was found and what is accepted.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env() -> Result<Config, ConfigError> {
-        Config::read(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        let lookup = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let config = Config::read(&lookup)?;
+        // Lambda sets it, and whatever stands in for Lambda; the runtime would panic without it.
+        required(&lookup, "AWS_LAMBDA_RUNTIME_API", "what Lambda, or cargo lambda watch, sets")?;
+        Ok(config)
     }
 
     /// Reads the variables from `lookup`.

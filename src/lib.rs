@@ -2,13 +2,13 @@
 //!
 //! The layers, from the inside out; each imports only those before it:
 //!
-//! 1. [`order`], [`record`], [`workflow`], [`protocol`], [`answer`]: pure decisions. Start with [`workflow`], the law
+//! 1. [`clock`], [`order`], [`record`], [`workflow`], [`answer`], [`protocol`]: pure decisions. Start with [`workflow`], the law
 //!    of the steps, and go on to [`protocol`], every write with its condition and the meaning of every refusal.
 //! 2. [`store`], [`queue`], [`services`]: DynamoDB, SQS, and what the steps call. The table of steps is
 //!    [`services::steps`].
 //! 3. [`processor`]: claim, due step, checkpoint, and so on to the answer. [`budget`] is the time it has.
 //! 4. [`batch`]: from an SQS event to the records that failed.
-//! 5. [`config`], [`function`], [`telemetry`], [`clock`]: how the binary puts it together.
+//! 5. [`config`], [`function`], [`telemetry`]: how the binary puts it together.
 //!
 //! `local` is everything around the function, in one process, for tests and for trying it out.
 

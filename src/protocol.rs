@@ -70,6 +70,17 @@ impl StockMove {
     }
 }
 
+/// What there is not enough of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// Of what.
+    pub sku: Sku,
+    /// How many were wanted.
+    pub wanted: u64,
+    /// How many are available; `None` if there is no such stock item at all.
+    pub left: Option<u64>,
+}
+
 /// One conditional write of an order's item: every attribute in which `after` differs from `before`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Write {

@@ -32,6 +32,11 @@ pub struct World<P> {
 type Connect<P> = fn(&World<P>) -> Option<Box<dyn Service>>;
 
 /// The workflow: one line for each step, in order.
+///
+/// Orders are in flight while a new version is deployed. A step that is added is skipped by those that are past its
+/// place, and taken by the others; that is right for most steps, and then [`Workflow::VERSION`] stays. Where it is not,
+/// the version grows, and the orders of the old one wait until they are finished by the old code: stop the producers,
+/// let the queue run empty, deploy. A name on the record must not change its meaning, so a step is never renamed.
 pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
     vec![
         (inventory::STEP, |_| None),

@@ -21,8 +21,9 @@ use aws_sdk_dynamodb::types::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::order::{OrderId, Sku};
-use crate::protocol::{StockMove, Write};
+use crate::budget::Patience;
+use crate::order::OrderId;
+use crate::protocol::{Shortage, StockMove, Write};
 use crate::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, order_key, stock_key};
 use expression::Expression;
 
@@ -35,15 +36,6 @@ pub struct Store {
     table: String,
 }
 
-/// How long one write may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// One attempt, from connecting to the last byte of the answer.
-    pub attempt: Duration,
-    /// All attempts together.
-    pub total: Duration,
-}
-
 /// What came of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
@@ -53,17 +45,6 @@ pub enum Written {
     Refused(Option<Box<Record>>),
     /// The order's condition held, but there is not enough of something; nothing was written.
     Short(Shortage),
-}
-
-/// What there is not enough of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shortage {
-    /// Of what.
-    pub sku: Sku,
-    /// How many were wanted.
-    pub wanted: u64,
-    /// How many are available; `None` if there is no such stock item at all.
-    pub left: Option<u64>,
 }
 
 /// Why the table gave no answer. All of these are worth another delivery.

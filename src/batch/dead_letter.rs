@@ -66,7 +66,9 @@ impl DeadLetter {
         attributes.extend(order_id.clone().map(|id| ("order_id", id)));
         attributes.extend(more);
         let group = order_id.unwrap_or_else(|| "invalid".to_owned());
-        let deduplication = hex(&Sha256::digest(format!("{}|{reason}", message.message_id)));
+        // An event that comes from elsewhere may name no message; then the content tells one from another.
+        let source = if message.message_id.is_empty() { message.body } else { message.message_id };
+        let deduplication = hex(&Sha256::digest(format!("{source}|{reason}")));
         DeadLetter {
             reason,
             place: place.to_owned(),

@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use super::{Delivery, Disposition, Processor};
 use crate::budget::Budget;
-use crate::protocol::{self, Refused, Settled, Write};
+use crate::protocol::{self, Refused, Settled, Shortage, Write};
 use crate::record::{Record, Status};
 use crate::services::{self, Call, inventory};
-use crate::store::{self, Shortage, StoreError};
+use crate::store::{self, StoreError};
 use crate::workflow::{Effect, Event, Illegal, Move, NoSuchStep, Position, StepId};
 
 /// Why the order is not worked on any more by this delivery.
 enum Stop {
     /// Another delivery may go on at the last checkpoint.
     Retry(String),
-    /// Nobody knows whether the last write landed: write nothing more, the lease ends by itself.
-    Unclear(String),
     /// No time left for the next step.
     Deferred,
     /// A person has to decide.
@@ -34,12 +32,10 @@ enum Written {
     Cancelled,
 }
 
+/// Also if nobody knows whether the write landed: it carries this owner's fence, and may land until the next one's.
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NotApplied(_) | StoreError::Unreadable => Stop::Retry(error.to_string()),
-            StoreError::Unknown(_) => Stop::Unclear(error.to_string()),
-        }
+        Stop::Retry(error.to_string())
     }
 }
 
@@ -234,9 +230,7 @@ impl Run<'_> {
         let last = self.processor.is_last(self.delivery.receive_count);
         match stop {
             Stop::Lost(disposition) => disposition,
-            Stop::Retry(_) | Stop::Unclear(_) | Stop::Deferred if last => {
-                self.park(held, "retries_exhausted").await
-            }
+            Stop::Retry(_) | Stop::Deferred if last => self.park(held, "retries_exhausted").await,
             Stop::Retry(why) => {
                 self.give_up(held).await;
                 Disposition::Retry { why }
@@ -245,7 +239,6 @@ impl Run<'_> {
                 self.give_up(held).await;
                 Disposition::Deferred
             }
-            Stop::Unclear(why) => Disposition::Retry { why },
             Stop::Park(reason) => self.park(held, &reason).await,
         }
     }

@@ -1,7 +1,7 @@
 //! `reserve_inventory`: stock is in the table, so that it moves in one transaction with the checkpoint.
 
+use crate::protocol::Shortage;
 use crate::record::{Reason, Refusal};
-use crate::store::Shortage;
 use crate::workflow::{Effect, Place, StepDef};
 
 /// The step.

@@ -42,6 +42,10 @@ async fn a_record_that_hangs_is_tried_again_with_backoff_and_resumes() {
     let outcome = world.deliver_within(&world.worker(), &messages, SHORT).await;
     assert_eq!(outcome.outcomes(), ["retry"]);
     tokio::time::advance(Duration::from_secs(20)).await;
-    assert_eq!(world.deliver(&messages).await.outcomes(), ["completed"]);
+    let mut deliveries = 0;
+    while world.deliver(&messages).await.outcomes() != ["completed"] {
+        deliveries += 1;
+        assert!(deliveries < 3, "it must resume when nothing hangs any more");
+    }
     assert_eq!(world.available("mug").await, 8);
 }

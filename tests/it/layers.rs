@@ -66,8 +66,22 @@ fn the_function_never_names_the_local_stack() {
 #[test]
 fn arrows_point_one_way() {
     // From the top down: a layer names only those after it.
-    let layers =
-        ["batch", "processor", "services", "store", "protocol", "workflow", "record", "order", "clock"];
+    let layers = [
+        "function",
+        "config",
+        "batch",
+        "processor",
+        "services",
+        "store",
+        "queue",
+        "budget",
+        "protocol",
+        "answer",
+        "workflow",
+        "record",
+        "order",
+        "clock",
+    ];
     for (name, source) in sources() {
         let Some(layer) = layers.iter().position(|layer| is_in(&name, &[layer])) else { continue };
         for above in &layers[..layer] {

@@ -11,6 +11,7 @@ mod writes;
 use std::time::Duration;
 
 use aws_sdk_dynamodb as dynamodb;
+use order_processor::budget::Patience;
 use order_processor::clock::UnixMillis;
 use order_processor::function;
 use order_processor::local::aws::{EmbeddedAws, sdk_config};
@@ -19,7 +20,7 @@ use order_processor::order::Order;
 use order_processor::protocol::{self, Claimant, Ending, Statement, Write};
 use order_processor::record::{Fence, Outcome, Outcomes, Owner, Reason, Record, Refusal, Status};
 use order_processor::services::workflow;
-use order_processor::store::{Patience, Store, StoreError, Written};
+use order_processor::store::{Store, StoreError, Written};
 use order_processor::workflow::{Position, StepId};
 
 use crate::local_world::{TABLE, a_clock, n, s, table_named};

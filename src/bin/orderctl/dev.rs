@@ -22,7 +22,7 @@ pub struct Dev {
     environments: u8,
 }
 
-const STOCK: [(&str, u64); 3] = [("cap", 50), ("mug", 100), ("poster", 3)];
+const STOCK: [(&str, u64); 3] = [("cap", 500), ("mug", 10_000), ("poster", 3)];
 
 impl Dev {
     /// Starts everything, says how to use it, and stops everything.
@@ -88,7 +88,7 @@ fn text(stack: &Stack) -> String {
          \n\
          in another terminal:\n\
          \n\
-         export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
+         export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
          {orderctl} send --scenario duplicate --order-id ord-7\n\
          aws --endpoint-url {endpoint} sqs send-message --queue-url {queue} --message-body '{body}'\n\
          {orderctl} get ord-7 --wait 30\n\

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use serde_json::json;
 
 use crate::report::{self, FAILED, NOT_FOUND};
@@ -48,7 +48,7 @@ where
         "AccessDenied" | "AccessDeniedException" => {
             anyhow!("{doing}: {code}{message}\nwho you are: aws sts get-caller-identity")
         }
-        _ => anyhow!("{doing}: {code}{message}\n{}", DisplayErrorContext(&error)),
+        _ => anyhow!("{doing}: {code}{message}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stock moves with its order's checkpoint, or not at all.
 
+use order_processor::protocol::Shortage;
 use order_processor::protocol::StockMove;
-use order_processor::store::Shortage;
 use serde_json::Value;
 
 use super::*;

@@ -69,17 +69,22 @@ pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
         (200..=299, Ok(Body::Object { id, status })) => Reply::Object { id, status },
         (200..=299, Ok(Body::List { data })) => Reply::List(data),
         (402, Ok(Body::Error { error })) if error.kind == "card_error" => {
-            let code = error.code.unwrap_or_else(|| "declined".to_owned());
-            Reply::Declined(error.decline_code.map_or(code.clone(), |why| format!("{code}: {why}")))
+            let code = short(error.code.as_deref().unwrap_or("declined"));
+            Reply::Declined(error.decline_code.map_or(code.clone(), |why| format!("{code}: {}", short(&why))))
         }
         (500.., _) if replayed => Reply::SameErrorForEver,
         (409 | 429 | 500.., _) => Reply::Later(format!("the payment provider answered {status}")),
         (400..=499, Ok(Body::Error { error })) => {
-            Reply::Error { status, code: error.code.unwrap_or(error.kind) }
+            Reply::Error { status, code: short(&error.code.unwrap_or(error.kind)) }
         }
         (400..=499, _) => Reply::Error { status, code: "unknown".to_owned() },
         _ => Reply::Later(format!("the payment provider's answer cannot be read (status {status})")),
     }
+}
+
+/// A code as it goes into results and logs: Stripe's are short words with underscores.
+fn short(code: &str) -> String {
+    code.chars().filter(char::is_ascii_graphic).take(64).collect()
 }
 
 /// Whether a payment intent of this status will never be paid.
