@@ -7,6 +7,8 @@ use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::config::Config;
 use order_processor::{function, telemetry};
+use serde::Deserialize;
+use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -29,7 +31,9 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event| handle(batches, event))).await
 }
 
-async fn handle(batches: &Batches, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
+async fn handle(batches: &Batches, event: LambdaEvent<Value>) -> Result<SqsBatchResponse, Error> {
+    // What the parser would say quotes the event, and the runtime would log it.
+    let batch = SqsEvent::deserialize(&event.payload).map_err(|_| "the event is no SQS event")?;
     let budget = Budget::for_invocation(UnixMillis(event.context.deadline), Clock::system());
-    Ok(batches.handle(&event.payload, &budget).await?)
+    Ok(batches.handle(&batch, &budget).await?)
 }

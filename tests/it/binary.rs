@@ -204,10 +204,14 @@ async fn a_deadline_of_1970_is_no_deadline() {
         assert_eq!(response, json!({ "batchItemFailures": [] }));
         assert_eq!(running.record(id).await.unwrap().status, Status::Completed);
     }
+    let odd = json!({ "Records": [{ "messageId": "m", "body": 4_242_424_242_424_242_u64 }] });
+    let refused = runtime.run(Bytes::from(odd.to_string()), UnixMillis(0)).await.unwrap_err();
+    assert!(String::from_utf8_lossy(&refused).contains("no SQS event"), "{refused:?}");
     let mut child = child;
     child.start_kill().unwrap();
     let output = child.wait_with_output().await.unwrap();
     let log = String::from_utf8(output.stdout).unwrap();
+    assert!(!log.contains("4242424242424242"), "{log}");
     assert_eq!(log.matches("the deadline of the invocation has passed").count(), 1, "{log}");
     running.stack.shutdown().await;
 }

@@ -58,7 +58,11 @@ pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
 
 fn told(text: &mut String, outcome: &Outcome, takeovers: u64) {
     section(text, &format!("Sent: {} messages", outcome.facts.sent.len()), &outcome.sent);
-    section(text, "What the function said of each delivery", &outcome.entries.outcomes);
+    section(
+        text,
+        "What the function said of each delivery (a killed process says nothing, and its messages come again)",
+        &outcome.entries.outcomes,
+    );
     let _ = writeln!(text, "\nOrders: {}", outcome.facts.records.len());
     for (status, count) in statuses(&outcome.facts.records) {
         let _ = writeln!(text, "  {count:>6}  {status}");
@@ -68,7 +72,7 @@ fn told(text: &mut String, outcome: &Outcome, takeovers: u64) {
     let _ = writeln!(text, "  {takeovers:>6}  leases taken over");
     let _ = writeln!(
         text,
-        "\n{} orders in {:.1} s while the queue was full: {:.0} orders a second{}; {:.0} s in all",
+        "\n{} orders in {:.1} s, before only killed ones were left to come back: {:.0} orders a second{}; {:.0} s in all",
         outcome.rush.0,
         outcome.rush.1.as_secs_f64(),
         rate(outcome),
