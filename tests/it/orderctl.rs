@@ -100,6 +100,8 @@ async fn wrong_usage_is_exit_code_2_and_says_so_on_standard_error() {
         &["get", "not an ID"],
         &["list", "--status", "DONE"],
         &["stock", "set", "mug", "-1"],
+        &["demo", "--stack", "shop"],
+        &["dev", "--endpoint", "http://127.0.0.1:1"],
         &["dance"],
     ] {
         let run = run(wrong, "").await;

@@ -1,7 +1,8 @@
 //! Every command and option.
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::demo::Demo;
 use crate::dev::Dev;
@@ -31,7 +32,7 @@ pub struct Cli {
 }
 
 /// Which table and queues are meant.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetOptions {
     /// Take table and queues from the outputs of this CloudFormation stack
@@ -77,6 +78,11 @@ impl Cli {
 
     /// Does what was asked for.
     pub async fn run(&self) -> Result<Report> {
+        let starts_its_own = matches!(self.command, Command::Demo(_) | Command::Dev(_));
+        if starts_its_own && self.target != TargetOptions::default() {
+            let problem = "demo and dev start a stack of their own: leave out the options that name one";
+            Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
+        }
         match &self.command {
             Command::Demo(demo) => demo.run().await,
             Command::Dev(dev) => dev.run(self.json).await,
@@ -100,9 +106,7 @@ impl OnTarget {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_definition_of_the_commands_is_consistent() {
