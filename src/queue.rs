@@ -71,15 +71,18 @@ impl Queue {
             let deduplication = hex(&Sha256::digest(&message.deduplication));
             request = request.message_group_id(&message.group).message_deduplication_id(deduplication);
         }
-        // Three attempts fit, and each has its share.
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(timeout / 3).operation_timeout(timeout);
-        let config = Config::builder().timeout_config(timeouts.build());
-        match request.customize().config_override(config).send().await {
+        match request.customize().config_override(timeouts(timeout, 3)).send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(SendError(describe(&error))),
         }
     }
+}
+
+/// A request ends within `timeout`; `attempts` of it fit, and each has its share.
+pub fn timeouts(timeout: Duration, attempts: u32) -> aws_sdk_sqs::config::Builder {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(timeout / attempts).operation_timeout(timeout);
+    Config::builder().timeout_config(timeouts.build())
 }
 
 /// An error in words of ours: what the SDK would say can quote a whole answer.

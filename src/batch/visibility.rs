@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::Config;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use tokio::sync::Mutex;
 
 use super::message::Message;
 use crate::clock::UnixMillis;
-use crate::queue::describe;
+use crate::queue::{describe, timeouts};
 
 /// The longest visibility timeout that SQS accepts: 12 hours (Amazon SQS API Reference, `ChangeMessageVisibility`).
 const VISIBILITY_MAX: Duration = Duration::from_secs(43_200);
@@ -93,7 +91,7 @@ impl SourceQueues {
         let arn = message.source_arn.ok_or("the record has no source ARN")?;
         let url = self.url(arn, timeout).await?;
         let request = self.client.change_message_visibility().queue_url(url).receipt_handle(receipt);
-        let request = request.visibility_timeout(seconds).customize().config_override(timeouts(timeout));
+        let request = request.visibility_timeout(seconds).customize().config_override(timeouts(timeout, 2));
         request.send().await.map(|_| ()).map_err(|error| describe(&error))
     }
 
@@ -109,17 +107,12 @@ impl SourceQueues {
             return Err(format!("{arn} is no queue's ARN"));
         };
         let request = self.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
-        let request = request.customize().config_override(timeouts(timeout));
+        let request = request.customize().config_override(timeouts(timeout, 2));
         let answer = request.send().await.map_err(|error| describe(&error))?;
         let url = answer.queue_url.ok_or("the queue has no URL")?;
         urls.insert(arn.to_owned(), url.clone());
         Ok(url)
     }
-}
-
-fn timeouts(timeout: Duration) -> aws_sdk_sqs::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout / 2).operation_timeout(timeout);
-    Config::builder().timeout_config(timeouts.build())
 }
 
 #[cfg(test)]
