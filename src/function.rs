@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::retry::RetryPartition;
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -93,8 +94,8 @@ pub async fn start(config: Config) -> Result<Batches, SecretError> {
 
 /// Wires the parts together.
 pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: Clock) -> Batches {
-    let sqs = aws_sdk_sqs::Client::new(sdk);
-    let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table);
+    let sqs = sqs_client(sdk);
+    let store = Store::new(dynamodb_client(sdk), config.table);
     let world = World {
         payment,
         warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
@@ -103,6 +104,20 @@ pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: 
     let processor = Processor::new(store, &world, config.rules, clock.clone(), randomness());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
     Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock)
+}
+
+/// DynamoDB, with a quota of retries of its own. The SDK keeps one for the whole process unless it is given, and
+/// clients side by side, as in tests, would use up each other's.
+pub fn dynamodb_client(sdk: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let quota = RetryPartition::custom("DynamoDB").build();
+    let config = aws_sdk_dynamodb::config::Builder::from(sdk).retry_partition(quota);
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+/// SQS, likewise.
+pub fn sqs_client(sdk: &SdkConfig) -> aws_sdk_sqs::Client {
+    let quota = RetryPartition::custom("SQS").build();
+    aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(sdk).retry_partition(quota).build())
 }
 
 /// Owners are told apart by random IDs, so the seed comes from the operating system: `fastrand`'s own is made of

@@ -6,10 +6,10 @@ use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
-use aws_sdk_sqs as sqs;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use order_processor::function;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::faults::{Fault, Faults, Landing};
 use order_processor::local::payment_provider::PaymentProvider;
@@ -31,7 +31,7 @@ impl World {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1)).build();
         let config =
             aws.sdk_config(faults.wrap(aws.connector())).into_builder().timeout_config(timeouts).build();
-        World { faulty: dynamodb::Client::new(&config), observer }
+        World { faulty: function::dynamodb_client(&config), observer }
     }
 
     async fn claim(&self) -> Result<(), dynamodb::Error> {
@@ -186,7 +186,7 @@ async fn a_frozen_worker_goes_on_where_it_stopped() {
 async fn sqs_calls_are_numbered_and_throttled_too() {
     let aws = EmbeddedAws::in_process(a_clock());
     let faults = Faults::on_first("SQS SendMessage", Fault::Throttle);
-    let client = sqs::Client::new(&aws.sdk_config(faults.wrap(aws.connector())));
+    let client = function::sqs_client(&aws.sdk_config(faults.wrap(aws.connector())));
     let url = queue(&client, "orders", &[]).await;
     client.send_message().queue_url(&url).message_body("order").send().await.unwrap();
     let passed: Vec<_> =
@@ -199,7 +199,7 @@ async fn sqs_calls_are_numbered_and_throttled_too() {
 async fn requests_to_aws_and_to_the_payment_provider_are_numbered_together() {
     let (aws, provider) = (EmbeddedAws::in_process(a_clock()), PaymentProvider::new(a_clock()));
     let faults = Faults::at(2, Fault::Throttle);
-    let queues = sqs::Client::new(&aws.sdk_config(faults.wrap(aws.connector())));
+    let queues = function::sqs_client(&aws.sdk_config(faults.wrap(aws.connector())));
     let payments = faults.wrap(provider.connector());
     let charge = || {
         let mut request =

@@ -72,7 +72,7 @@ impl Table {
         };
         let observer = table_named(&sdk, &name).await;
         let config = sdk.into_builder().http_client(function::http_client(faults.wrap(connector)));
-        let client = dynamodb::Client::new(&config.retry_config(function::retries()).build());
+        let client = function::dynamodb_client(&config.retry_config(function::retries()).build());
         let table = Table { store: Store::new(client, &name), name, faults, observer };
         table.stock("mug", 10).await;
         table.stock("cup", 10).await;
