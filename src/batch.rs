@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::order::Order;
 use crate::processor::{Delivery, Disposition, Handled, Processor};
 use crate::queue::Queue;
+use crate::random::Random;
 use crate::record::Status;
 use dead_letter::DeadLetter;
 use message::Message;
@@ -34,6 +35,7 @@ pub struct Batches {
     sources: SourceQueues,
     concurrency: usize,
     clock: Clock,
+    random: Random,
 }
 
 /// A record failed that has no message ID, so that only the whole batch can be given back.
@@ -89,8 +91,9 @@ impl Batches {
         sqs: aws_sdk_sqs::Client,
         concurrency: usize,
         clock: Clock,
+        random: Random,
     ) -> Self {
-        Batches { processor, dead_letters, sources: SourceQueues::new(sqs), concurrency, clock }
+        Batches { processor, dead_letters, sources: SourceQueues::new(sqs), concurrency, clock, random }
     }
 
     /// Handles the records of `event` and says which of them SQS shall deliver again.
@@ -114,7 +117,8 @@ impl Batches {
         let records = (0..work.messages.len()).map(|index| self.record(&work, index, budget));
         // Past this, Lambda ends the worker with no response at all: everything without a verdict has failed.
         if tokio::time::timeout(budget.respond(), join_all(records)).await.is_err() {
-            let late = Verdict::failed("deferred", Delay::short()).because("no time was left for it");
+            let late =
+                Verdict::failed("deferred", Delay::short(&self.random)).because("no time was left for it");
             (0..work.messages.len()).for_each(|index| self.pronounce(&work, index, &late));
         }
         response(&work)
@@ -130,9 +134,11 @@ impl Batches {
                 let run = AssertUnwindSafe(self.judge(message, may_claim, budget)).catch_unwind();
                 match tokio::time::timeout(budget.work(), run).await {
                     Ok(Ok(verdict)) => verdict,
-                    Ok(Err(_)) => Verdict::failed("panic", Delay::backoff(message.receive_count)),
+                    Ok(Err(_)) => {
+                        Verdict::failed("panic", Delay::backoff(message.receive_count, &self.random))
+                    }
                     // As a crash would end it: the lease ends by itself.
-                    Err(_) => Verdict::failed("retry", Delay::backoff(message.receive_count))
+                    Err(_) => Verdict::failed("retry", Delay::backoff(message.receive_count, &self.random))
                         .because("no answer before the deadline"),
                 }
             }
@@ -208,11 +214,11 @@ impl Batches {
             Disposition::Parked { reason } => {
                 Verdict { detail: reason.clone(), ..Verdict::deleted("parked") }
             }
-            Disposition::Busy { until } => Verdict::failed("in_progress", Delay::until(*until)),
+            Disposition::Busy { until } => Verdict::failed("in_progress", Delay::until(*until, &self.random)),
             Disposition::Retry { why } => {
-                Verdict::failed("retry", Delay::backoff(message.receive_count)).because(why)
+                Verdict::failed("retry", Delay::backoff(message.receive_count, &self.random)).because(why)
             }
-            Disposition::Deferred => Verdict::failed("deferred", Delay::short()),
+            Disposition::Deferred => Verdict::failed("deferred", Delay::short(&self.random)),
             Disposition::Conflict { stored } => {
                 self.dead_letter(message, DeadLetter::conflict(message, order, stored), budget).await
             }
@@ -228,9 +234,8 @@ impl Batches {
         let outcome = letter.reason;
         match self.dead_letters.send(&letter.message, budget.message()).await {
             Ok(()) => Verdict::deleted(outcome).because(letter.place),
-            Err(error) => {
-                Verdict::failed(outcome, Delay::backoff(message.receive_count)).because(error.to_string())
-            }
+            Err(error) => Verdict::failed(outcome, Delay::backoff(message.receive_count, &self.random))
+                .because(error.to_string()),
         }
     }
 

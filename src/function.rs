@@ -19,8 +19,9 @@ use crate::clock::Clock;
 use crate::config::{Config, KeySource, PaymentConfig};
 use crate::processor::Processor;
 use crate::queue::Queue;
-use crate::services::World;
+use crate::random::Random;
 use crate::services::payment::{Payment, Sandbox, Stripe, StripeKey};
+use crate::services::{self, Connected, World};
 use crate::store::Store;
 
 /// A connection within a region, or to Stripe, takes milliseconds; a second means that it will not come.
@@ -80,30 +81,49 @@ pub async fn start(config: Config) -> Result<Batches, SecretError> {
     let connector = connector();
     let sdk = sdk_config(&connector).await;
     warm_up(&sdk, &connector, &config).await;
+    let (clock, random) = (Clock::system(), Random::from_system());
     match config.payment.clone() {
-        PaymentConfig::Sandbox => Ok(assemble(config, &sdk, Sandbox, Clock::system())),
+        PaymentConfig::Sandbox => Ok(assemble(config, &sdk, Sandbox, clock, random)),
         PaymentConfig::Stripe { base, key } => {
             let key = match key {
                 KeySource::Plain(key) => key,
                 KeySource::Secret(arn) => read_secret(&sdk, &arn).await?,
             };
-            Ok(assemble(config, &sdk, Stripe::new(connector, &base, key), Clock::system()))
+            Ok(assemble(config, &sdk, Stripe::new(connector, &base, key), clock, random))
         }
     }
 }
 
 /// Wires the parts together.
-pub fn assemble<P: Payment>(config: Config, sdk: &SdkConfig, payment: P, clock: Clock) -> Batches {
+pub fn assemble<P: Payment>(
+    config: Config,
+    sdk: &SdkConfig,
+    payment: P,
+    clock: Clock,
+    random: Random,
+) -> Batches {
     let sqs = sqs_client(sdk);
-    let store = Store::new(dynamodb_client(sdk), config.table);
     let world = World {
         payment,
-        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
-        notifications: Queue::new(sqs.clone(), config.notifications_queue_url),
+        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url.clone()),
+        notifications: Queue::new(sqs.clone(), config.notifications_queue_url.clone()),
     };
-    let processor = Processor::new(store, &world, config.rules, clock.clone(), randomness());
+    assemble_with(config, sdk, services::connected(&world), clock, random)
+}
+
+/// [`assemble`] with steps that are connected already: for adapters of one's own.
+pub fn assemble_with(
+    config: Config,
+    sdk: &SdkConfig,
+    steps: Vec<Connected>,
+    clock: Clock,
+    random: Random,
+) -> Batches {
+    let sqs = sqs_client(sdk);
+    let store = Store::new(dynamodb_client(sdk), config.table, random.clone());
+    let processor = Processor::new(store, steps, config.rules, clock.clone(), random.clone());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
-    Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock)
+    Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock, random)
 }
 
 /// DynamoDB, with a quota of retries of its own. The SDK keeps one for the whole process unless it is given, and
@@ -118,13 +138,6 @@ pub fn dynamodb_client(sdk: &SdkConfig) -> aws_sdk_dynamodb::Client {
 pub fn sqs_client(sdk: &SdkConfig) -> aws_sdk_sqs::Client {
     let quota = RetryPartition::custom("SQS").build();
     aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(sdk).retry_partition(quota).build())
-}
-
-/// Owners are told apart by random IDs, so the seed comes from the operating system: `fastrand`'s own is made of
-/// the time and the thread, which two environments may share.
-fn randomness() -> fastrand::Rng {
-    use std::hash::{BuildHasher, RandomState};
-    fastrand::Rng::with_seed(RandomState::new().hash_one(std::process::id()))
 }
 
 async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretError> {

@@ -2,7 +2,7 @@
 //!
 //! The layers, from the inside out; each imports only those before it:
 //!
-//! 1. [`clock`], [`order`], [`record`], [`workflow`], [`answer`], [`protocol`]: pure decisions. Start with [`workflow`], the law
+//! 1. [`clock`], [`random`], [`order`], [`record`], [`workflow`], [`answer`], [`protocol`]: pure decisions. Start with [`workflow`], the law
 //!    of the steps, and go on to [`protocol`], every write with its condition and the meaning of every refusal.
 //! 2. [`store`], [`queue`], [`services`]: DynamoDB, SQS, and what the steps call. The table of steps is
 //!    [`services::steps`].
@@ -27,6 +27,7 @@ pub mod order;
 pub mod processor;
 pub mod protocol;
 pub mod queue;
+pub mod random;
 pub mod record;
 pub mod services;
 pub mod store;

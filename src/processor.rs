@@ -2,16 +2,15 @@
 
 mod steps;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, UnixMillis};
 use crate::order::{Fingerprint, Order};
 use crate::protocol::{self, Claimant, Existing};
+use crate::random::Random;
 use crate::record::{Owner, Record, Status};
-use crate::services::payment::Payment;
-use crate::services::{Service, World, steps as table};
+use crate::services::{Connected, Service};
 use crate::store::{Store, StoreError, Written};
 use crate::workflow::Workflow;
 
@@ -38,7 +37,7 @@ pub struct Processor {
     services: Vec<Option<Box<dyn Service>>>,
     rules: Rules,
     clock: Clock,
-    random: Mutex<fastrand::Rng>,
+    random: Random,
 }
 
 /// One delivery of an order's message.
@@ -119,23 +118,10 @@ enum Owned {
 }
 
 impl Processor {
-    /// A processor of the table's orders, with the world its steps call.
-    pub fn new<P: Payment>(
-        store: Store,
-        world: &World<P>,
-        rules: Rules,
-        clock: Clock,
-        random: fastrand::Rng,
-    ) -> Self {
-        let (definitions, connects): (Vec<_>, Vec<_>) = table::<P>().into_iter().unzip();
-        Processor {
-            store,
-            workflow: Workflow::new(definitions),
-            services: connects.into_iter().map(|connect| connect(world)).collect(),
-            rules,
-            clock,
-            random: Mutex::new(random),
-        }
+    /// A processor of the table's orders, with the steps they take.
+    pub fn new(store: Store, steps: Vec<Connected>, rules: Rules, clock: Clock, random: Random) -> Self {
+        let (definitions, services) = steps.into_iter().unzip();
+        Processor { store, workflow: Workflow::new(definitions), services, rules, clock, random }
     }
 
     /// Brings the order as far as it goes within the budget.
@@ -160,9 +146,7 @@ impl Processor {
     }
 
     fn claimant(&self, budget: &Budget) -> Claimant {
-        let id = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u128(..);
-        let owner = Owner(format!("{id:032x}"));
-        Claimant { owner, lease_until: budget.deadline() + self.rules.lease_grace }
+        Claimant { owner: Owner(self.random.name()), lease_until: budget.deadline() + self.rules.lease_grace }
     }
 
     /// Claims the order, or takes it over, or says why not.

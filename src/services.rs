@@ -48,6 +48,14 @@ pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
     ]
 }
 
+/// A step and what it calls.
+pub type Connected = (StepDef, Option<Box<dyn Service>>);
+
+/// The table, with what each step reaches of `world`.
+pub fn connected<P: Payment>(world: &World<P>) -> Vec<Connected> {
+    steps().into_iter().map(|(definition, connect)| (definition, connect(world))).collect()
+}
+
 /// The law of these steps.
 pub fn workflow() -> Workflow {
     Workflow::new(steps::<payment::Sandbox>().into_iter().map(|(definition, _)| definition).collect())

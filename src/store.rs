@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::budget::Patience;
 use crate::order::OrderId;
 use crate::protocol::{Shortage, StockMove, Write};
+use crate::random::Random;
 use crate::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, order_key, stock_key};
 use expression::Expression;
 
@@ -34,6 +35,7 @@ type Item = HashMap<String, AttributeValue>;
 pub struct Store {
     client: Client,
     table: String,
+    random: Random,
 }
 
 /// What came of a write.
@@ -75,8 +77,8 @@ enum Tried {
 
 impl Store {
     /// The table `table`, as `client` reaches it.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Store { client, table: table.into() }
+    pub fn new(client: Client, table: impl Into<String>, random: Random) -> Self {
+        Store { client, table: table.into(), random }
     }
 
     /// One consistent read of an order's item.
@@ -115,7 +117,7 @@ impl Store {
                 Tried::Failed(error) => return Err(error),
                 Tried::Again(why) => why,
             };
-            let pause = backoff.mul_f64(fastrand::f64());
+            let pause = backoff.mul_f64(self.random.fraction());
             if started.elapsed() + pause >= patience.total {
                 return Err(StoreError::NotApplied(why));
             }

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::message::Message;
 use crate::clock::UnixMillis;
 use crate::queue::{describe, timeouts};
+use crate::random::Random;
 
 /// The longest visibility timeout that SQS accepts: 12 hours (Amazon SQS API Reference, `ChangeMessageVisibility`).
 const VISIBILITY_MAX: Duration = Duration::from_secs(43_200);
@@ -32,20 +33,20 @@ pub(super) enum Delay {
 
 impl Delay {
     /// Exponential in the number of receives, with equal jitter: 5 to 900 seconds.
-    pub(super) fn backoff(receive_count: u32) -> Self {
+    pub(super) fn backoff(receive_count: u32, random: &Random) -> Self {
         let doublings = receive_count.saturating_sub(1).min(16);
         let most = (BACKOFF_BASE * 2_u32.pow(doublings)).min(BACKOFF_MAX);
-        Delay::For(most / 2 + (most / 2).mul_f64(fastrand::f64()))
+        Delay::For(most / 2 + (most / 2).mul_f64(random.fraction()))
     }
 
     /// When a lease is over.
-    pub(super) fn until(lease_end: UnixMillis) -> Self {
-        Delay::Until(lease_end, LEASE_JITTER.mul_f64(fastrand::f64()))
+    pub(super) fn until(lease_end: UnixMillis, random: &Random) -> Self {
+        Delay::Until(lease_end, LEASE_JITTER.mul_f64(random.fraction()))
     }
 
     /// Soon.
-    pub(super) fn short() -> Self {
-        Delay::For(SHORT.mul_f64(1.0 + fastrand::f64()))
+    pub(super) fn short(random: &Random) -> Self {
+        Delay::For(SHORT.mul_f64(1.0 + random.fraction()))
     }
 
     /// In whole seconds from `now`, as SQS wants it: rounded up, 0 to 43,200.
@@ -121,11 +122,12 @@ mod tests {
 
     #[test]
     fn backoff_doubles_from_5_to_900_seconds() {
+        let random = Random::from_seed(1);
         for (receive_count, least, most) in
             [(0, 5, 10), (1, 5, 10), (2, 10, 20), (7, 320, 640), (8, 450, 900), (1000, 450, 900)]
         {
             for _ in 0..100 {
-                let seconds = Delay::backoff(receive_count).seconds(UnixMillis(0));
+                let seconds = Delay::backoff(receive_count, &random).seconds(UnixMillis(0));
                 assert!((least..=most).contains(&seconds), "{receive_count}: {seconds}");
             }
         }
@@ -133,9 +135,10 @@ mod tests {
 
     #[test]
     fn a_lease_is_waited_for_and_a_little_longer() {
-        let seconds = Delay::until(UnixMillis(10_001)).seconds(UnixMillis(1));
+        let random = Random::from_seed(1);
+        let seconds = Delay::until(UnixMillis(10_001), &random).seconds(UnixMillis(1));
         assert!((10..=12).contains(&seconds), "{seconds}");
-        assert!((0..=2).contains(&Delay::until(UnixMillis(1)).seconds(UnixMillis(10_000))));
+        assert!((0..=2).contains(&Delay::until(UnixMillis(1), &random).seconds(UnixMillis(10_000))));
     }
 
     #[test]

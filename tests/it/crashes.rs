@@ -8,6 +8,7 @@ use order_processor::local::faults::{Fault, Faults, Landing, Passage};
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
+use crate::evidence::Section;
 use crate::local_world::TABLE;
 use crate::world::{Outcome, World, attribute, message, order_json};
 
@@ -178,6 +179,7 @@ fn faults() -> impl Iterator<Item = Fault> {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_at_any_request_the_order_takes_effect_once() {
+    let mut section = Section::new("4-faults", "Every fault between any two I/Os");
     let mut cases = 0;
     for path in &PATHS {
         for number in 1..=requests(path).await {
@@ -191,7 +193,8 @@ async fn whatever_happens_at_any_request_the_order_takes_effect_once() {
             }
         }
     }
-    println!("{cases} faults");
+    section.line(format!("{cases} single faults on {} paths", PATHS.len()));
+    section.end();
     assert!(cases > 300, "{cases}");
 }
 

@@ -81,6 +81,7 @@ fn arrows_point_one_way() {
         "record",
         "order",
         "clock",
+        "random",
     ];
     for (name, source) in sources() {
         let Some(layer) = layers.iter().position(|layer| is_in(&name, &[layer])) else { continue };

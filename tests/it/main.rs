@@ -6,6 +6,7 @@ mod binary;
 mod contract;
 mod crashes;
 mod deployed;
+mod evidence;
 mod hangs;
 mod layers;
 mod local_aws;

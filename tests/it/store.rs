@@ -18,6 +18,7 @@ use order_processor::local::aws::{EmbeddedAws, sdk_config};
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::order::Order;
 use order_processor::protocol::{self, Claimant, Ending, Statement, Write};
+use order_processor::random::Random;
 use order_processor::record::{Fence, Outcome, Outcomes, Owner, Reason, Record, Refusal, Status};
 use order_processor::services::workflow;
 use order_processor::store::{Store, StoreError, Written};
@@ -73,7 +74,7 @@ impl Table {
         let observer = table_named(&sdk, &name).await;
         let config = sdk.into_builder().http_client(function::http_client(faults.wrap(connector)));
         let client = function::dynamodb_client(&config.retry_config(function::retries()).build());
-        let table = Table { store: Store::new(client, &name), name, faults, observer };
+        let table = Table { store: Store::new(client, &name, Random::from_seed(1)), name, faults, observer };
         table.stock("mug", 10).await;
         table.stock("cup", 10).await;
         table

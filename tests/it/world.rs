@@ -21,6 +21,7 @@ use order_processor::local::connector;
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
 use order_processor::order::Order;
+use order_processor::random::Random;
 use order_processor::record::Record;
 use order_processor::services::payment::{Stripe, StripeKey};
 use serde_json::{Map, Value, json};
@@ -193,7 +194,7 @@ impl World {
         let sdk = self.aws.sdk_config(connector.clone());
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
         let stripe = Stripe::new(connector, "http://payments.invalid", StripeKey("sk_test_1".into()));
-        function::assemble(config, &sdk, stripe, self.clock.clone())
+        function::assemble(config, &sdk, stripe, self.clock.clone(), Random::from_system())
     }
 
     pub async fn deliver(&self, messages: &[Message]) -> Outcome {

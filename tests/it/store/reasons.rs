@@ -28,7 +28,7 @@ async fn cancelled_for(reasons: Value) -> Table {
     let faults = Faults::none();
     let config =
         aws.sdk_config(faults.wrap(connector)).into_builder().retry_config(function::retries()).build();
-    let store = Store::new(function::dynamodb_client(&config), TABLE);
+    let store = Store::new(function::dynamodb_client(&config), TABLE, Random::from_seed(1));
     let table = Table { name: TABLE.to_owned(), store, faults, observer };
     table.stock("mug", 10).await;
     table.stock("cup", 10).await;

@@ -131,7 +131,7 @@ async fn a_record_is_found_as_it_was_written_and_what_is_no_record_is_an_error()
 async fn a_table_that_is_not_there_refuses_and_nothing_is_in_doubt() {
     let aws = EmbeddedAws::in_process(a_clock());
     let client = dynamodb::Client::new(&aws.sdk_config(aws.connector()));
-    let store = Store::new(client, "nowhere");
+    let store = Store::new(client, "nowhere", Random::from_seed(1));
     for (name, write) in every_write() {
         let error = store.write(&write, PATIENCE).await.unwrap_err();
         let expected = "the table refused the request: ResourceNotFoundException";
