@@ -18,8 +18,9 @@ use tokio::sync::{Semaphore, SetOnce};
 
 use crate::budget::Budget;
 use crate::clock::Clock;
+use crate::delivery::{Delivery, Disposition, Handled};
 use crate::order::Order;
-use crate::processor::{Delivery, Disposition, Handled, Processor};
+use crate::processor::Processor;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::record::Status;
@@ -173,7 +174,9 @@ impl Batches {
             (None, _) => Turn::Run { may_claim: true },
             (Some(_), "panic") if same => Turn::Run { may_claim: true },
             // The same order failed a moment ago: it would fail again. On its last receive it must be parked, though.
-            (Some(again), outcome) if same && !self.processor.is_last(work.messages[index].receive_count) => {
+            (Some(again), outcome)
+                if same && !self.processor.rules().is_last(work.messages[index].receive_count) =>
+            {
                 Turn::Decided(Verdict::failed(outcome, *again).because("as the one before it in the batch"))
             }
             // The first in the batch is the order, even if it has no record yet.

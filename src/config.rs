@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::processor::Rules;
+use crate::delivery::Rules;
 use crate::services::payment::StripeKey;
 
 /// The names of the variables, as the template must set them.

@@ -20,6 +20,7 @@ pub mod batch;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod function;
 #[cfg(feature = "local")]
 pub mod local;

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use crate::delivery::Ending;
+
 use crate::order::Order;
 use crate::queue::Queue;
-use crate::record::{Outcome, Outcomes, Refusal};
+use crate::record::{Outcomes, Refusal};
 use crate::workflow::{StepDef, Workflow};
 use payment::Payment;
 
@@ -71,24 +73,11 @@ pub struct Call<'a> {
     /// Why the order is rejected, on the way back.
     pub refusal: Option<&'a Refusal>,
     /// `<order_id>:<step>`: by this the callee recognises a repeat.
-    pub key: String,
+    pub key: &'a str,
     /// How long ago the callee may have seen the key for the first time.
     pub key_age: Duration,
     /// When the call must have ended.
     pub timeout: Duration,
-}
-
-/// How a call can end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// It took effect.
-    Done(Outcome),
-    /// It was refused for good, and took no effect.
-    Refused(Refusal),
-    /// It may have taken effect or not; repeat it later under the same key.
-    Unavailable(String),
-    /// It may have taken effect or not, and it must not be repeated.
-    Unknown(String),
 }
 
 /// What a step calls.

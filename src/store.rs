@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::budget::Patience;
 use crate::order::OrderId;
-use crate::protocol::{Shortage, StockMove, Write};
+use crate::protocol::{Shortage, StockMove, Write, Written};
 use crate::random::Random;
 use crate::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, order_key, stock_key};
 use expression::Expression;
@@ -36,17 +36,6 @@ pub struct Store {
     client: Client,
     table: String,
     random: Random,
-}
-
-/// What came of a write.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Written {
-    /// It was written. The item as it is now, with what others changed of it meanwhile.
-    Applied(Box<Record>),
-    /// The condition did not hold; nothing was written. The item that is there, if there is one.
-    Refused(Option<Box<Record>>),
-    /// The order's condition held, but there is not enough of something; nothing was written.
-    Short(Shortage),
 }
 
 /// Why the table gave no answer. All of these are worth another delivery.

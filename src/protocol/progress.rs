@@ -11,7 +11,7 @@ use crate::workflow::{Event, Illegal, Move, Position, Workflow};
 use super::{Ending, Write, begin_compensation, checkpoint, finish};
 
 /// What a step or undo came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Settled {
     /// It took effect.
     Done(Outcome),

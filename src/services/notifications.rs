@@ -4,9 +4,9 @@ use futures_util::future::{BoxFuture, FutureExt};
 use serde::Serialize;
 
 use super::{Call, Ending, Service};
-use crate::order::{CustomerId, OrderId};
-use crate::queue::{Queue, keyed};
-use crate::record::{Outcome, Reason};
+use crate::order::{CustomerId, Order, OrderId};
+use crate::queue::{Outgoing, Queue, keyed};
+use crate::record::{Outcome, Outcomes, Reason, Refusal};
 use crate::workflow::{Effect, Place, StepDef};
 
 /// The step.
@@ -37,28 +37,30 @@ enum Notification<'a> {
     },
 }
 
+/// What the customer is told: of the refusal, if there is one, and else that the order is completed.
+pub fn notification(order: &Order, key: &str, outcomes: &Outcomes, refusal: Option<&Refusal>) -> Outgoing {
+    let (order_id, customer_id) = (&order.id, &order.customer_id);
+    let notification = match refusal {
+        Some(refusal) => {
+            Notification::Rejected { order_id, customer_id, reason: refusal.reason, detail: &refusal.detail }
+        }
+        None => Notification::Completed {
+            order_id,
+            customer_id,
+            total: order.total().minor,
+            currency: order.currency.as_str(),
+            payment_id: outcomes.text("payment_id"),
+            shipment_id: outcomes.text("shipment_id"),
+        },
+    };
+    keyed(&order.id, key, &notification)
+}
+
 impl Service for NotifyCustomer {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
-            let Call { order, outcomes, .. } = call;
-            let (order_id, customer_id) = (&order.id, &order.customer_id);
-            let notification = match call.refusal {
-                Some(refusal) => Notification::Rejected {
-                    order_id,
-                    customer_id,
-                    reason: refusal.reason,
-                    detail: &refusal.detail,
-                },
-                None => Notification::Completed {
-                    order_id,
-                    customer_id,
-                    total: order.total().minor,
-                    currency: order.currency.as_str(),
-                    payment_id: outcomes.text("payment_id"),
-                    shipment_id: outcomes.text("shipment_id"),
-                },
-            };
-            match self.0.send(&keyed(&order.id, &call.key, &notification), call.timeout).await {
+            let message = notification(call.order, call.key, call.outcomes, call.refusal);
+            match self.0.send(&message, call.timeout).await {
                 Ok(()) => Ending::Done(Outcome::nothing()),
                 Err(error) => Ending::Unavailable(error.to_string()),
             }

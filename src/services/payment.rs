@@ -66,6 +66,11 @@ pub trait Payment: Clone + Send + Sync + 'static {
     fn find(&self, charge: Charge<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
 }
 
+/// Whether a provider may have forgotten a key that it was called with so long ago.
+pub fn is_forgotten(memory: Option<Duration>, key_age: Duration) -> bool {
+    memory.is_some_and(|memory| key_age >= memory)
+}
+
 /// Charges orders through a [`Payment`].
 pub struct ChargePayment<P>(pub P);
 
@@ -77,12 +82,12 @@ impl<P: Payment> Service for ChargePayment<P> {
                 return Ending::Done(Outcome::nothing());
             }
             let charge = Charge {
-                key: &call.key,
+                key: call.key,
                 order_id: &call.order.id,
                 amount: &amount,
                 method: &call.order.payment_method,
             };
-            if P::KEY_MEMORY.is_some_and(|memory| call.key_age >= memory) {
+            if is_forgotten(P::KEY_MEMORY, call.key_age) {
                 return self.0.find(charge, call.timeout).await;
             }
             self.0.charge(charge, call.timeout).await
@@ -96,7 +101,7 @@ impl<P: Payment> Service for ChargePayment<P> {
             let Some(payment_id) = charged else {
                 return Ending::Unknown("the charge has no payment ID to refund".to_owned());
             };
-            let refund = Refund { key: &call.key, order_id: &call.order.id, payment_id };
+            let refund = Refund { key: call.key, order_id: &call.order.id, payment_id };
             self.0.refund(refund, call.timeout).await
         }
         .boxed()

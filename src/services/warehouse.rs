@@ -5,8 +5,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Call, Ending, Service};
-use crate::order::{CustomerId, Item, OrderId, hex};
-use crate::queue::{Queue, keyed};
+use crate::order::{CustomerId, Item, Order, OrderId, hex};
+use crate::queue::{Outgoing, Queue, keyed};
 use crate::record::Outcome;
 use crate::workflow::{Effect, Place, StepDef};
 
@@ -27,19 +27,22 @@ struct Shipment<'a> {
     items: &'a [Item],
 }
 
+/// What the warehouse is asked for.
+pub fn shipment(order: &Order, key: &str) -> Outgoing {
+    let shipment = Shipment {
+        order_id: &order.id,
+        shipment_id: &shipment_id(key),
+        customer_id: &order.customer_id,
+        items: &order.items,
+    };
+    keyed(&order.id, key, &shipment)
+}
+
 impl Service for DispatchShipment {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
-            let shipment_id = shipment_id(&call.key);
-            let Call { order, .. } = call;
-            let shipment = Shipment {
-                order_id: &order.id,
-                shipment_id: &shipment_id,
-                customer_id: &order.customer_id,
-                items: &order.items,
-            };
-            match self.0.send(&keyed(&order.id, &call.key, &shipment), call.timeout).await {
-                Ok(()) => Ending::Done(Outcome::of("shipment_id", shipment_id)),
+            match self.0.send(&shipment(call.order, call.key), call.timeout).await {
+                Ok(()) => Ending::Done(Outcome::of("shipment_id", shipment_id(call.key))),
                 Err(error) => Ending::Unavailable(error.to_string()),
             }
         }

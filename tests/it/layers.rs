@@ -75,6 +75,7 @@ fn arrows_point_one_way() {
         "store",
         "queue",
         "budget",
+        "delivery",
         "protocol",
         "answer",
         "workflow",

@@ -17,11 +17,11 @@ use order_processor::function;
 use order_processor::local::aws::{EmbeddedAws, sdk_config};
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::order::Order;
-use order_processor::protocol::{self, Claimant, Ending, Statement, Write};
+use order_processor::protocol::{self, Claimant, Ending, Statement, Write, Written};
 use order_processor::random::Random;
 use order_processor::record::{Fence, Outcome, Outcomes, Owner, Reason, Record, Refusal, Status};
 use order_processor::services::workflow;
-use order_processor::store::{Store, StoreError, Written};
+use order_processor::store::{Store, StoreError};
 use order_processor::workflow::{Position, StepId};
 
 use crate::local_world::{TABLE, a_clock, n, s, table_named};

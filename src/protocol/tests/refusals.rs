@@ -125,7 +125,7 @@ fn a_cancellation_before_the_checkpoint_is_a_cancellation() {
     let found = cancel(&workflow(), &before, "support", NOW).unwrap().after;
     let write = charged();
     assert!(!write.guard.holds(Some(&found)));
-    assert_eq!(on_refused(&write, Some(&found)), Refused::Cancelled { by: "support".to_owned() });
+    assert_eq!(on_refused(&write, Some(&found)), Refused::Cancelled);
 }
 
 #[test]

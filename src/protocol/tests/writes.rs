@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::UnixSeconds;
+use crate::order::Sku;
 use crate::record::Reason;
 
 const DAY: Duration = Duration::from_secs(86_400);

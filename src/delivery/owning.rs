@@ -1,0 +1,97 @@
+//! Whose the order is: claimed, taken over, or somebody else's.
+
+use super::owned::Owned;
+use super::{Command, Disposition, Event, Job, MAX_FUTURE, Moment, Next, Stage, end, mismatch};
+use crate::clock::UnixMillis;
+use crate::protocol::{self, Existing, Written};
+use crate::record::Record;
+
+/// How often a takeover is tried again because another worker was faster. Each try means that somebody else made
+/// progress, so a few are plenty.
+const MAX_RACES: u8 = 3;
+
+/// On the way to owning the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owning {
+    /// It may not be claimed as new, so its record is looked for.
+    Looking,
+    /// The claim is written.
+    Claiming,
+    /// A takeover is written, for the so-manieth time.
+    TakingOver(u8),
+}
+
+/// A message that may be a new order is claimed at once: the refusal brings back what is there.
+pub(super) fn begin(job: &Job<'_>, moment: Moment) -> Next {
+    if moment.call.is_none() {
+        return end(Disposition::Deferred);
+    }
+    if !job.delivery.may_claim || out_of_window(job, moment.now).is_some() {
+        return (Stage::Owning(Owning::Looking), Command::Find);
+    }
+    let claim = protocol::claim(job.workflow, job.delivery.order, job.claimant, moment.now);
+    (Stage::Owning(Owning::Claiming), Command::Write(Box::new(claim)))
+}
+
+impl Owning {
+    pub(super) fn next(self, job: &Job<'_>, event: Event, moment: Moment) -> Next {
+        match (self, event) {
+            (_, Event::NoAnswer(why)) => end(Disposition::Retry { why }),
+            (Owning::Looking, Event::Found(None)) => end(out_of_window(job, moment.now)
+                .unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() })),
+            (Owning::Looking, Event::Found(Some(record))) => on_record(job, *record, 0, moment),
+            (Owning::Claiming | Owning::TakingOver(_), Event::Written(Written::Applied(record))) => {
+                Owned::begin(job, *record, moment)
+            }
+            (Owning::Claiming, Event::Written(Written::Refused(Some(record)))) => {
+                on_record(job, *record, 0, moment)
+            }
+            (Owning::TakingOver(races), Event::Written(Written::Refused(Some(record)))) => {
+                on_record(job, *record, races, moment)
+            }
+            (Owning::Claiming | Owning::TakingOver(_), Event::Written(Written::Refused(None))) => {
+                end(Disposition::Retry { why: "the order has no record".to_owned() })
+            }
+            (owning, event) => end(mismatch(&event, owning.what())),
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Owning::Looking => "the order was looked for",
+            Owning::Claiming => "the order was claimed",
+            Owning::TakingOver(_) => "the order was taken over",
+        }
+    }
+}
+
+/// There is a record, and `races` takeovers of it have failed.
+fn on_record(job: &Job<'_>, record: Record, races: u8, moment: Moment) -> Next {
+    let fingerprint = job.delivery.order.fingerprint();
+    match protocol::on_existing(record, &job.claimant.owner, &fingerprint, moment.now) {
+        Existing::Mine(record) => Owned::begin(job, record, moment),
+        Existing::Lapsed(_) if races == MAX_RACES => {
+            end(Disposition::Retry { why: "other workers were faster".to_owned() })
+        }
+        Existing::Lapsed(seen) => {
+            let take_over = protocol::take_over(&seen, job.claimant, moment.now);
+            (Stage::Owning(Owning::TakingOver(races + 1)), Command::Write(Box::new(take_over)))
+        }
+        Existing::Conflict { stored } => end(Disposition::Conflict { stored }),
+        Existing::Finished { result } => end(Disposition::Finished { now: None, result }),
+        Existing::Parked => end(Disposition::Parked { reason: None }),
+        Existing::Busy { until } => end(Disposition::Busy { until }),
+        Existing::UnknownVersion(version) => {
+            end(Disposition::Retry { why: format!("workflow version {version} is not known to this code") })
+        }
+    }
+}
+
+/// Why the order must not be claimed as new, if so.
+fn out_of_window(job: &Job<'_>, now: UnixMillis) -> Option<Disposition> {
+    let placed_at = job.delivery.order.placed_at;
+    if now.since(placed_at) > job.rules.max_order_age {
+        return Some(Disposition::Stale);
+    }
+    (placed_at > now + MAX_FUTURE).then_some(Disposition::Future)
+}
