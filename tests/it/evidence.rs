@@ -28,6 +28,13 @@ impl Section {
         writeln!(self.text, "- {}", text.as_ref()).unwrap();
     }
 
+    /// What happened, line by line, below the finding.
+    pub fn story(&mut self, text: &str) {
+        writeln!(self.text, "\n  ```text").unwrap();
+        text.lines().for_each(|line| writeln!(self.text, "  {line}").unwrap());
+        writeln!(self.text, "  ```").unwrap();
+    }
+
     /// Prints the section, and keeps it for the report if the run was thorough.
     pub fn end(mut self) {
         writeln!(self.text, "- took {:.0?}\n", self.started.elapsed()).unwrap();

@@ -17,6 +17,7 @@ mod local_payment_provider;
 mod local_runtime_api;
 mod local_stack;
 mod local_world;
+mod model;
 mod orderctl;
 mod schema;
 mod store;

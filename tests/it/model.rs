@@ -1,0 +1,236 @@
+//! The claim protocol, explored exhaustively within bounds: the shipped decisions, every interleaving, every fault.
+
+mod checker;
+mod course;
+mod guards;
+mod operator;
+mod properties;
+mod reached;
+mod table;
+mod trace;
+mod world;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use order_processor::delivery::Rules;
+use order_processor::workflow::Workflow;
+use stateright::{Checker, HasDiscoveries, Model as _};
+
+use crate::evidence::{self, Section};
+use course::Orders;
+use guards::Removed;
+use operator::Act;
+use reached::{Branch, Reached};
+use world::Message;
+
+/// How long an answer is kept.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The bounds of a check: what may happen, and how often.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    name: &'static str,
+    /// Available at first, by SKU.
+    stock: Vec<u64>,
+    /// How many workers are at work at one time.
+    workers: usize,
+    deliveries: u8,
+    faults: u8,
+    messages: Vec<Message>,
+    /// The payment provider may decline.
+    declines: bool,
+    /// The warehouse may refuse.
+    refuses: bool,
+    /// A delivery may be the last, and a call may end so that nobody knows.
+    parking: bool,
+    /// How often somebody cancels or operates, and what they may do.
+    operator: u8,
+    /// How many of them at one time.
+    operators: usize,
+    acts: Vec<Act>,
+    /// How often new stock comes in.
+    supplies: u8,
+    /// Days and months may pass.
+    days: bool,
+}
+
+/// The model of a scene, with all its guards or without one.
+pub struct Model {
+    scene: Scene,
+    removed: Option<Removed>,
+    workflow: Workflow,
+    rules: Rules,
+    orders: Orders,
+    reached: Arc<Reached>,
+}
+
+impl Model {
+    fn new(scene: Scene, removed: Option<Removed>, reached: &Arc<Reached>) -> Self {
+        Model {
+            removed,
+            workflow: course::law(),
+            rules: course::rules(removed),
+            orders: Orders::of(scene.stock.len()),
+            reached: reached.clone(),
+            scene,
+        }
+    }
+}
+
+impl Scene {
+    /// One order and its message, delivered so often, with so many faults.
+    fn new(name: &'static str, deliveries: u8, faults: u8) -> Self {
+        Scene {
+            name,
+            stock: vec![1, 1],
+            workers: 3,
+            deliveries,
+            faults,
+            messages: vec![Message::Original],
+            declines: true,
+            refuses: true,
+            parking: false,
+            operator: 0,
+            operators: 1,
+            acts: vec![],
+            supplies: 0,
+            days: false,
+        }
+    }
+
+    fn with_operator(self, operator: u8, acts: &[Act]) -> Self {
+        Scene { operator, acts: acts.to_vec(), ..self }
+    }
+}
+
+/// What is explored: together every branch is reached.
+fn scenes() -> Vec<Scene> {
+    let wide = evidence::thorough();
+    let by = |quick, thorough| if wide { thorough } else { quick };
+    let faults = Scene::new("crashes, lost responses, late writes", by(2, 3), 2);
+    let stock = Scene {
+        stock: vec![1, 0],
+        supplies: 1,
+        declines: false,
+        refuses: false,
+        ..Scene::new("out of stock, and restocked at any moment", by(2, 3), by(1, 2))
+    };
+    let cancel = Scene { refuses: wide, ..Scene::new("cancelled at any moment", by(2, 3), 1) };
+    let cancel = cancel.with_operator(1, &[Act::Cancel]);
+    let parked = Scene {
+        parking: true,
+        stock: vec![1],
+        declines: wide,
+        refuses: wide,
+        ..Scene::new("parked, and an operator decides", 2, by(1, 2))
+    };
+    let parked = parked.with_operator(by(2, 3), &[Act::Cancel, Act::Resume, Act::Mark, Act::TurnBack]);
+    let others = Scene {
+        messages: vec![Message::Original, Message::Rebuilt, Message::Conflicting],
+        stock: vec![1],
+        ..Scene::new("conflicting and rebuilt messages", by(2, 3), 1)
+    };
+    let days = Scene {
+        messages: vec![Message::Original, Message::Conflicting],
+        stock: vec![1],
+        days: true,
+        parking: true,
+        workers: 2,
+        ..Scene::new("days pass: keys forgotten, records swept", by(2, 3), by(1, 2))
+    };
+    vec![faults, stock, cancel, parked, others, days]
+}
+
+#[test]
+fn whatever_happens_within_the_bounds_the_order_takes_effect_once() {
+    let mut section = Section::new("2-model", "The protocol, exhaustively");
+    let reached = Arc::new(Reached::default());
+    let threads = if evidence::thorough() { 2 } else { 1 };
+    for scene in scenes() {
+        let started = Instant::now();
+        let checker = Model::new(scene.clone(), None, &reached).checker().threads(threads).spawn_dfs().join();
+        section.line(format!(
+            "{}: {} workers x {} deliveries x {} faults, {} SKUs: {} states of {} generated, {} deep, {:.0?}",
+            scene.name,
+            scene.workers.min(scene.deliveries.into()),
+            scene.deliveries,
+            scene.faults,
+            scene.stock.len(),
+            checker.unique_state_count(),
+            checker.state_count(),
+            checker.max_depth(),
+            started.elapsed(),
+        ));
+        if let Some((law, path)) = checker.discoveries().into_iter().next() {
+            panic!("{}: not always \"{law}\"\n{}", scene.name, trace::of(checker.model(), path));
+        }
+    }
+    let missed: Vec<_> = Branch::ALL.into_iter().filter(|branch| reached.count(*branch) == 0).collect();
+    let counts: Vec<_> =
+        Branch::ALL.iter().map(|branch| format!("{branch:?} {}", reached.count(*branch))).collect();
+    section.line(format!("branches: {}", counts.join(", ")));
+    section.end();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+/// How long a missing guard is looked for in one scene.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// The scenes in which the lack of a guard shows soonest: small, so that the shortest story is found.
+fn scenes_without(removed: Removed) -> Vec<Scene> {
+    use Removed::*;
+    let plain = |deliveries, faults| Scene { stock: vec![1], ..Scene::new("small", deliveries, faults) };
+    let parked = |operator, acts: &[Act]| {
+        let scene = Scene { parking: true, declines: false, refuses: false, ..plain(2, 1) };
+        scene.with_operator(operator, acts)
+    };
+    match removed {
+        NotCancelled | SettleFirst | CancelBeforeShipment => {
+            vec![plain(2, 1).with_operator(1, &[Act::Cancel])]
+        }
+        RefusalFirst => vec![Scene { stock: vec![0], supplies: 1, ..plain(2, 1) }],
+        EnoughInStock => vec![Scene { stock: vec![0], ..plain(1, 0) }],
+        Fingerprint => vec![Scene { messages: vec![Message::Original, Message::Conflicting], ..plain(2, 1) }],
+        KeyMemory | EmptyLookUp => {
+            vec![Scene { days: true, parking: true, ..plain(2, 2) }]
+        }
+        NoTtlOnUnfinished | AgeWindow | Retention => vec![Scene { days: true, ..plain(2, 1) }],
+        SettledBeforeTurningBack => vec![parked(2, &[Act::Resume, Act::TurnBack])],
+        OperatorsFence | OperatorsStatus | OperatorsFencePlusOne | MarkStepDue => {
+            vec![Scene { operators: 2, ..parked(4, &[Act::Resume, Act::Mark, Act::TurnBack]) }]
+        }
+        OwnersFence => vec![Scene { faults: 2, ..parked(2, &[Act::Resume, Act::TurnBack]) }],
+        _ => vec![plain(2, 1), parked(2, &[Act::Cancel, Act::Resume]), plain(2, 2)],
+    }
+}
+
+#[test]
+fn without_any_one_guard_something_breaks() {
+    let mut section = Section::new("3-guards", "Every guard is needed");
+    let mut unexplained = Vec::new();
+    let wide = evidence::thorough();
+    for removed in Removed::ALL.into_iter().filter(|removed| wide || removed.shows_soon()) {
+        let started = Instant::now();
+        let found = scenes_without(removed).into_iter().find_map(|scene| {
+            let reached = Arc::new(Reached::default());
+            let checker = Model::new(scene, Some(removed), &reached).checker();
+            let checker = checker.finish_when(HasDiscoveries::Any).timeout(PATIENCE).spawn_bfs().join();
+            let (law, path) = checker.discoveries().into_iter().next()?;
+            Some((law, trace::of(checker.model(), path)))
+        });
+        match (&found, removed.explanation()) {
+            (Some((law, story)), None) => {
+                section.line(format!("{}: \"{law}\" breaks, {:.0?}", removed.words(), started.elapsed()));
+                section.story(story);
+            }
+            (None, Some(why)) => section.line(format!("{}: nothing breaks. {why}", removed.words())),
+            (found, _) => {
+                println!("{removed:?} {found:?} {:?}", started.elapsed());
+                unexplained.push(removed);
+            }
+        }
+    }
+    section.end();
+    assert!(unexplained.is_empty(), "these break nothing, or are explained for nothing: {unexplained:?}");
+}

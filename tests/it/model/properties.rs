@@ -1,0 +1,83 @@
+//! What must hold in every state.
+
+use order_processor::record::{Record, Status};
+use stateright::Property;
+
+use super::Model;
+use super::table::SKUS;
+use super::world::World;
+
+/// A law and what the state looks like that breaks it.
+type Law = (&'static str, fn(&Model, &World) -> bool);
+
+const LAWS: [Law; 13] = [
+    ("charged at most once", |_, world| world.callees.charges <= 1),
+    ("a completed order is charged once, shipped once, and not refunded", |_, world| {
+        let callees = &world.callees;
+        !is(world, Status::Completed)
+            || (callees.charges == 1 && callees.refunds == 0 && callees.shipments.len() == 1)
+    }),
+    ("of a rejected order nothing is left: refunded if charged, and not shipped", |_, world| {
+        let callees = &world.callees;
+        !is(world, Status::Rejected) || (callees.charges == callees.refunds && callees.shipments.is_empty())
+    }),
+    ("refunded at most once, and only after a charge", |_, world| {
+        world.callees.refunds <= world.callees.charges.min(1)
+    }),
+    ("shipped under one key with one content", |_, world| world.callees.shipments.len() <= 1),
+    ("the customer is told one thing", |_, world| world.callees.told.len() <= 1),
+    ("the customer is told how the order really ends", |_, world| {
+        let told = |status: &str| {
+            world.callees.told.iter().any(|(_, body)| body.contains(&format!("\"status\":\"{status}\"")))
+        };
+        let wrong = if is(world, Status::Completed) { "rejected" } else { "completed" };
+        !world.is_finished() || !told(wrong)
+    }),
+    ("after the shipment the order only goes forward", |_, world| {
+        let turned = world.record.as_ref().is_some_and(|record| {
+            [Some(record.status), record.parked_from].contains(&Some(Status::Compensating))
+        });
+        !turned || world.callees.shipments.is_empty()
+    }),
+    ("stock before = available + reserved", stock_is_conserved),
+    ("all get one answer, and it is the stored one", |_, world| {
+        world.answers.iter().all(|answer| {
+            world.finished.as_ref().is_some_and(|record| record.result.as_ref() == Some(&**answer))
+        })
+    }),
+    ("a charged order is not forgotten", |_, world| {
+        world.record.is_some() || world.is_finished() || world.callees.charges == 0
+    }),
+    ("a cancellation that was written down is kept", |_, world| {
+        let cancelled = world.finished.as_ref().is_some_and(|record| record.cancel_requested.is_some());
+        !(cancelled && is(world, Status::Completed))
+    }),
+    ("nothing happens that must not", |_, world| world.broken.is_none()),
+];
+
+/// All of them, for the checker.
+pub fn all() -> Vec<Property<Model>> {
+    LAWS.iter().map(|(name, law)| Property::always(name, *law)).collect()
+}
+
+/// How the order ended.
+fn is(world: &World, status: Status) -> bool {
+    world.finished.as_ref().is_some_and(|record| record.status == status)
+}
+
+fn stock_is_conserved(model: &Model, world: &World) -> bool {
+    let record = world.record.as_ref().or(world.finished.as_ref());
+    let reserved = |sku: &str| record.map_or(0, |record| reserved_of(record, sku));
+    (0..model.scene.stock.len())
+        .all(|index| world.supplied[index] == world.stock[index] + reserved(SKUS[index]))
+}
+
+fn reserved_of(record: &Record, sku: &str) -> u64 {
+    if record.status == Status::Rejected {
+        return 0;
+    }
+    let outcome = record.outcomes.get("reserve_inventory");
+    outcome.map_or(0, |outcome| {
+        outcome.quantities().filter(|(reserved, _)| reserved.to_string() == sku).map(|(_, n)| n).sum()
+    })
+}

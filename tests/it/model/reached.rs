@@ -1,0 +1,102 @@
+//! The branches that a check has been through: a check that never took over an order would prove nothing about it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branch {
+    Claimed,
+    OwnClaimRecognised,
+    TakenOver,
+    OwnWriteRecognised,
+    CancellationSeen,
+    LeaseLost,
+    Short,
+    Declined,
+    ShipmentRefused,
+    Refunded,
+    LookedUp,
+    Completed,
+    Rejected,
+    Duplicate,
+    Parked,
+    ParkedAnswer,
+    Busy,
+    Retry,
+    Conflict,
+    Stale,
+    Crashed,
+    ResponseLost,
+    NoAnswer,
+    LandedLate,
+    LateRefused,
+    CallLate,
+    Cancelled,
+    Resumed,
+    Marked,
+    TurnedBack,
+    OperatorTooLate,
+    Restocked,
+    Swept,
+    DayPassed,
+}
+
+impl Branch {
+    pub const ALL: [Branch; 34] = {
+        use Branch::*;
+        [
+            Claimed,
+            OwnClaimRecognised,
+            TakenOver,
+            OwnWriteRecognised,
+            CancellationSeen,
+            LeaseLost,
+            Short,
+            Declined,
+            ShipmentRefused,
+            Refunded,
+            LookedUp,
+            Completed,
+            Rejected,
+            Duplicate,
+            Parked,
+            ParkedAnswer,
+            Busy,
+            Retry,
+            Conflict,
+            Stale,
+            Crashed,
+            ResponseLost,
+            NoAnswer,
+            LandedLate,
+            LateRefused,
+            CallLate,
+            Cancelled,
+            Resumed,
+            Marked,
+            TurnedBack,
+            OperatorTooLate,
+            Restocked,
+            Swept,
+            DayPassed,
+        ]
+    };
+}
+
+/// How often each branch was taken, over all threads of a check.
+pub struct Reached([AtomicU64; Branch::ALL.len()]);
+
+impl Default for Reached {
+    fn default() -> Self {
+        Reached([const { AtomicU64::new(0) }; Branch::ALL.len()])
+    }
+}
+
+impl Reached {
+    pub fn mark(&self, branch: Branch) {
+        self.0[branch as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count(&self, branch: Branch) -> u64 {
+        self.0[branch as usize].load(Ordering::Relaxed)
+    }
+}

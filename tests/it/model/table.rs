@@ -1,0 +1,101 @@
+//! DynamoDB as the model has it: applies a write if its condition holds, and remembers client tokens.
+
+use order_processor::protocol::{Shortage, StockMove, Write, Written};
+use order_processor::record::{Record, Status};
+
+use super::guards::Removed;
+use super::world::{Kept, World};
+
+/// The SKUs of the model's order.
+pub const SKUS: [&str; 2] = ["cup", "mug"];
+
+/// Sends `write`, as the removed guard bends it.
+pub fn write(world: &mut World, write: &Write, removed: Option<Removed>) -> Written {
+    let bent = removed.and_then(|removed| removed.bend(write));
+    let write = bent.as_ref().unwrap_or(write);
+    let token =
+        (write.before.as_ref().map(|before| before.step.clone()).unwrap_or_default(), write.after.fence);
+    if !write.stock.is_empty() && world.tokens.contains(&token) {
+        return Written::Applied(Box::new(write.after.clone()));
+    }
+    let found = world.record.clone();
+    if !write.guard.holds(found.as_deref()) {
+        return Written::Refused(found.map(|found| Box::new((*found).clone())));
+    }
+    match shortage(world, &write.stock) {
+        Some(_) if removed == Some(Removed::EnoughInStock) => {
+            world.break_with("more was reserved than there was");
+            return Written::Refused(found.map(|found| Box::new((*found).clone())));
+        }
+        Some(shortage) => return Written::Short(shortage),
+        None => {}
+    }
+    move_stock(world, &write.stock);
+    let after = merged(write, found.as_deref());
+    put(world, &after);
+    match write.before.is_some() && write.stock.is_empty() {
+        true => Written::Applied(Box::new(after)),
+        false => {
+            let remembers = !matches!(removed, Some(Removed::ClientToken | Removed::OwnersStepAndToken));
+            if remembers && !write.stock.is_empty() {
+                world.tokens.push(token);
+            }
+            Written::Applied(Box::new(write.after.clone()))
+        }
+    }
+}
+
+/// What is missing of the first that there is not enough of.
+pub fn shortage(world: &World, moves: &[StockMove]) -> Option<Shortage> {
+    moves.iter().find_map(|change| {
+        let StockMove::Reserve(sku, wanted) = change else { return None };
+        let left = world.stock[index(change)];
+        (left < *wanted).then(|| Shortage { sku: sku.clone(), wanted: *wanted, left: Some(left) })
+    })
+}
+
+pub fn move_stock(world: &mut World, moves: &[StockMove]) {
+    for change in moves {
+        let available = &mut world.stock[index(change)];
+        match change {
+            StockMove::Reserve(_, quantity) => *available -= quantity,
+            StockMove::Release(_, quantity) => *available += quantity,
+        }
+    }
+}
+
+fn index(change: &StockMove) -> usize {
+    SKUS.iter().position(|sku| *sku == change.sku().to_string()).expect("a SKU of the model's order")
+}
+
+/// The item after an update: what the write changes, on what others have changed meanwhile.
+fn merged(write: &Write, found: Option<&Record>) -> Record {
+    let (Some(before), Some(found)) = (&write.before, found) else { return write.after.clone() };
+    if before == found {
+        return write.after.clone();
+    }
+    let mut item = found.attributes();
+    for (name, value) in before.changes_to(&write.after) {
+        match value {
+            Some(value) => item.insert(name, value),
+            None => item.remove(&name),
+        };
+    }
+    serde_json::from_value(item.into()).expect("a record with attributes of records is a record")
+}
+
+fn put(world: &mut World, after: &Record) {
+    if let Some(before) = &world.record {
+        if after.fence < before.fence {
+            world.broken.get_or_insert("a fence decreased");
+        }
+        if before.status.is_finished() && **before != *after {
+            world.broken.get_or_insert("a finished record changed");
+        }
+    }
+    let after = Kept::new(after.clone());
+    if matches!(after.status, Status::Completed | Status::Rejected) && world.finished.is_none() {
+        world.finished = Some(after.clone());
+    }
+    world.record = Some(after);
+}
