@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SetOnce};
 
 use crate::budget::Budget;
-use crate::clock::Clock;
+use crate::clock::{Clock, whole_millis};
 use crate::delivery::{Delivery, Disposition, Handled};
 use crate::order::Order;
 use crate::processor::Processor;
@@ -244,10 +244,9 @@ impl Batches {
 
     /// One wide line per record. Never a body, a token, a customer's ID or data.
     fn log(&self, message: &Message<'_>, verdict: &Verdict) {
-        let latency_ms = u64::try_from(message.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let latency_ms = whole_millis(message.started.elapsed());
         let order_id = message.order_id().map(ToString::to_string);
-        let sent = message.sent_at.map(|sent| self.clock.now().since(sent));
-        let age_ms = sent.and_then(|age| u64::try_from(age.as_millis()).ok());
+        let age_ms = message.sent_at.map(|sent| whole_millis(self.clock.now().since(sent)));
         tracing::info!(
             outcome = verdict.outcome,
             order_id,

@@ -49,9 +49,13 @@ impl Add<Duration> for UnixMillis {
     type Output = UnixMillis;
 
     fn add(self, duration: Duration) -> UnixMillis {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        UnixMillis(self.0.saturating_add(millis))
+        UnixMillis(self.0.saturating_add(whole_millis(duration)))
     }
+}
+
+/// A duration in whole milliseconds.
+pub fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where the time comes from. Cloning is cheap, and all clones tell the same time.

@@ -21,7 +21,7 @@ use crate::processor::Processor;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::services::payment::{Payment, Sandbox, Stripe, StripeKey};
-use crate::services::{self, Connected, World};
+use crate::services::{self, World};
 use crate::store::Store;
 
 /// A connection within a region, or to Stripe, takes milliseconds; a second means that it will not come.
@@ -105,22 +105,11 @@ pub fn assemble<P: Payment>(
     let sqs = sqs_client(sdk);
     let world = World {
         payment,
-        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url.clone()),
-        notifications: Queue::new(sqs.clone(), config.notifications_queue_url.clone()),
+        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
+        notifications: Queue::new(sqs.clone(), config.notifications_queue_url),
     };
-    assemble_with(config, sdk, services::connected(&world), clock, random)
-}
-
-/// [`assemble`] with steps that are connected already: for adapters of one's own.
-pub fn assemble_with(
-    config: Config,
-    sdk: &SdkConfig,
-    steps: Vec<Connected>,
-    clock: Clock,
-    random: Random,
-) -> Batches {
-    let sqs = sqs_client(sdk);
     let store = Store::new(dynamodb_client(sdk), config.table, random.clone());
+    let steps = services::connected(&world);
     let processor = Processor::new(store, steps, config.rules, clock.clone(), random.clone());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
     Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock, random)

@@ -2,11 +2,12 @@
 //!
 //! The layers, from the inside out; each imports only those before it:
 //!
-//! 1. [`clock`], [`random`], [`order`], [`record`], [`workflow`], [`answer`], [`protocol`]: pure decisions. Start with [`workflow`], the law
-//!    of the steps, and go on to [`protocol`], every write with its condition and the meaning of every refusal.
+//! 1. [`clock`] and [`random`], which are passed in; [`order`], [`record`], [`workflow`], [`answer`], [`protocol`] and
+//!    [`delivery`], which decide without I/O. Start with [`workflow`], the law of the steps, and go on to [`protocol`],
+//!    every write with its condition and the meaning of every refusal, and [`delivery`], what is done next.
 //! 2. [`store`], [`queue`], [`services`]: DynamoDB, SQS, and what the steps call. The table of steps is
 //!    [`services::steps`].
-//! 3. [`processor`]: claim, due step, checkpoint, and so on to the answer. [`budget`] is the time it has.
+//! 3. [`processor`]: does what [`delivery`] says, from the claim to the answer. [`budget`] is the time it has.
 //! 4. [`batch`]: from an SQS event to the records that failed.
 //! 5. [`config`], [`function`], [`telemetry`]: how the binary puts it together.
 //!

@@ -1,9 +1,7 @@
 //! From a delivery to its end: does what [`Course`] says, and tells it what came of it. The only loop.
 
-use std::time::Duration;
-
 use crate::budget::Budget;
-use crate::clock::Clock;
+use crate::clock::{Clock, whole_millis};
 use crate::delivery::{Command, Course, Delivery, Due, Ending, Event, Handled, Job, Moment, Rules};
 use crate::order::Order;
 use crate::protocol::Claimant;
@@ -85,12 +83,8 @@ impl Processor {
             (Position::Backward(_), Some(_)) => service.undo(&call).await,
             _ => service.call(&call).await,
         };
-        let latency_ms = millis(started.elapsed());
+        let latency_ms = whole_millis(started.elapsed());
         tracing::debug!(order_id = %order.id, step = due.held.step, latency_ms, "called");
         ending
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Command, Disposition, Due, Ending, Event, Handled, Job, Moment, Next, Stage, mismatch};
 use crate::protocol::{self, Refused, Settled, Write, Written};
-use crate::record::Record;
+use crate::record::{Record, Refusal};
 use crate::workflow::{self, Effect, Illegal, Move, NoSuchStep, Position, StepId};
 
 /// An order that is ours, and what is being done to it.
@@ -279,7 +279,7 @@ enum Came {
     /// The order is as written, or as it was written before.
     On(Box<Record>),
     /// There is not enough in stock; nothing was written.
-    Short(crate::record::Refusal),
+    Short(Refusal),
     /// Somebody asked to cancel; nothing was written.
     Cancelled,
 }

@@ -1,5 +1,18 @@
 //! The claim protocol, explored exhaustively within bounds: the shipped decisions, every interleaving, every fault.
 
+/// An enum and the list of its variants, from one list.
+macro_rules! listed {
+    ($(#[$about:meta])* pub enum $name:ident { $($variant:ident),* $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($variant),* }
+
+        impl $name {
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+        }
+    };
+}
+
 mod checker;
 mod course;
 mod guards;
@@ -14,6 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use order_processor::delivery::Rules;
+use order_processor::services;
 use order_processor::workflow::Workflow;
 use stateright::{Checker, HasDiscoveries, Model as _};
 
@@ -69,7 +83,7 @@ impl Model {
     fn new(scene: Scene, removed: Option<Removed>, reached: &Arc<Reached>) -> Self {
         Model {
             removed,
-            workflow: course::law(),
+            workflow: services::workflow(),
             rules: course::rules(removed),
             orders: Orders::of(scene.stock.len()),
             reached: reached.clone(),
@@ -166,7 +180,7 @@ fn whatever_happens_within_the_bounds_the_order_takes_effect_once() {
             panic!("{}: not always \"{law}\"\n{}", scene.name, trace::of(checker.model(), path));
         }
     }
-    let missed: Vec<_> = Branch::ALL.into_iter().filter(|branch| reached.count(*branch) == 0).collect();
+    let missed: Vec<_> = Branch::ALL.iter().filter(|branch| reached.count(**branch) == 0).collect();
     let counts: Vec<_> =
         Branch::ALL.iter().map(|branch| format!("{branch:?} {}", reached.count(*branch))).collect();
     section.line(format!("branches: {}", counts.join(", ")));
@@ -210,7 +224,7 @@ fn without_any_one_guard_something_breaks() {
     let mut section = Section::new("3-guards", "Every guard is needed");
     let mut unexplained = Vec::new();
     let wide = evidence::thorough();
-    for removed in Removed::ALL.into_iter().filter(|removed| wide || removed.shows_soon()) {
+    for removed in Removed::ALL.iter().copied().filter(|removed| wide || removed.shows_soon()) {
         let started = Instant::now();
         let found = scenes_without(removed).into_iter().find_map(|scene| {
             let reached = Arc::new(Reached::default());

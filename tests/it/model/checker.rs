@@ -1,8 +1,8 @@
 //! The model as the checker wants it: what can happen in a state, and what state follows.
 
-use order_processor::delivery::{Command, Ending, Event};
+use order_processor::delivery::{Command, Due, Ending, Event};
 use order_processor::protocol::{Write, Written};
-use order_processor::record::Status;
+use order_processor::record::{Refusal, Status};
 use order_processor::services::{payment, warehouse};
 
 use super::guards::Removed;
@@ -10,7 +10,7 @@ use super::operator::Act;
 use super::reached::Branch;
 use super::table;
 use super::world::{Callees, Day, Kept, Left, Message, Phase, World};
-use super::{Model, properties};
+use super::{Model, course, properties};
 
 /// One thing that happens. Runs are named by their place among those under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,7 +121,7 @@ impl stateright::Model for Model {
         if self.scene.days && world.runs.is_empty() && world.late_calls.is_empty() && world.day < Day::Month {
             actions.push(Action::Pass);
         }
-        let now = super::course::now(world.day, 0);
+        let now = course::now(world.day, 0);
         let expiry = world.record.as_ref().and_then(|record| record.expires_at);
         if expiry.is_some_and(|expiry| expiry <= now.to_seconds()) {
             actions.push(Action::Sweep);
@@ -192,10 +192,6 @@ impl stateright::Model for Model {
     fn properties(&self) -> Vec<stateright::Property<Self>> {
         properties::all()
     }
-
-    fn within_boundary(&self, _: &World) -> bool {
-        true
-    }
 }
 
 impl Model {
@@ -237,9 +233,10 @@ impl Model {
         let Command::Call(due) = command else { return false };
         let step = due.held.step.as_str();
         let known = world.callees.remembered(&self.key(due)).is_some();
-        let searched = payment::is_forgotten(Some(super::course::KEY_MEMORY), due.key_age);
         match step {
-            _ if step == payment::STEP.name => searched || (self.scene.declines && !known),
+            _ if step == payment::STEP.name => {
+                course::may_be_forgotten(due) || (self.scene.declines && !known)
+            }
             _ if step == warehouse::STEP.name => self.scene.refuses && !known,
             _ => false,
         }
@@ -249,15 +246,13 @@ impl Model {
     fn act(&self, world: &mut World, index: usize, late: bool, accepts: bool) {
         let run = world.runs[index].clone();
         let event = match &*run.command {
-            Command::Find => Event::Found(world.record.as_ref().map(|record| Box::new((**record).clone()))),
+            Command::Find => Event::Found(world.found()),
             Command::Write(write) if run.phase == Phase::Looking => {
                 if self.may_land(write, world) {
                     self.reached.mark(Branch::NoAnswer);
                     Event::NoAnswer("unknown".to_owned())
                 } else {
-                    Event::Written(Written::Refused(
-                        world.record.as_ref().map(|record| Box::new((**record).clone())),
-                    ))
+                    Event::Written(Written::Refused(world.found()))
                 }
             }
             Command::Write(write)
@@ -269,9 +264,7 @@ impl Model {
                 }
             }
             Command::Write(write) => Event::Written(table::write(world, write, self.removed)),
-            Command::Call(due) if self.unsettled(due) => {
-                Event::Called(Ending::Refused(order_processor::record::Refusal::cancelled()))
-            }
+            Command::Call(due) if self.unsettled(due) => Event::Called(Ending::Refused(Refusal::cancelled())),
             Command::Call(due) => Event::Called(self.process(world, run.message, due, accepts)),
             Command::End(_) => return,
         };
@@ -282,7 +275,7 @@ impl Model {
     }
 
     /// Without that guard, a cancelled step is not called again to learn what came of it.
-    fn unsettled(&self, due: &order_processor::delivery::Due) -> bool {
+    fn unsettled(&self, due: &Due) -> bool {
         self.removed == Some(Removed::SettleFirst)
             && due.held.status == Status::InProgress
             && due.held.cancel_requested.is_some()

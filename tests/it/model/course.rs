@@ -7,10 +7,9 @@ use order_processor::delivery::{
     Command, Course, Delivery, Disposition, Due, Ending, Event, Job, Moment, Rules,
 };
 use order_processor::order::Order;
-use order_processor::protocol::{Claimant, Existing, Write, Written, on_existing};
-use order_processor::record::{Outcome, Owner, Reason, Refusal, Status};
+use order_processor::protocol::{self, Claimant, Existing, Refused, Write, Written};
+use order_processor::record::{Outcome, Outcomes, Owner, Reason, Refusal, Status};
 use order_processor::services::{notifications, payment, warehouse};
-use order_processor::workflow::Workflow;
 
 use super::guards::Removed;
 use super::reached::Branch;
@@ -22,7 +21,7 @@ use super::{Model, RETENTION};
 const PLACED: UnixMillis = UnixMillis(86_400_000);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Stripe's: 24 hours.
-pub const KEY_MEMORY: Duration = Duration::from_secs(24 * 3600);
+const KEY_MEMORY: Duration = Duration::from_secs(24 * 3600);
 const MAX_AGE: Duration = Duration::from_secs(21 * 24 * 3600);
 /// From a worker's present to the end of its lease.
 const LEASE: Duration = Duration::from_millis(500);
@@ -148,14 +147,13 @@ impl Model {
         let order = self.orders.get(run.message);
         let me = Owner(format!("w{}", run.number));
         if run.course.held().is_some() {
-            self.reached.mark(match order_processor::protocol::on_refused(write, Some(found)) {
-                order_processor::protocol::Refused::Written => Branch::OwnWriteRecognised,
-                order_processor::protocol::Refused::Cancelled => Branch::CancellationSeen,
-                order_processor::protocol::Refused::Finished { .. }
-                | order_processor::protocol::Refused::Lost { .. } => Branch::LeaseLost,
+            self.reached.mark(match protocol::on_refused(write, Some(found)) {
+                Refused::Written => Branch::OwnWriteRecognised,
+                Refused::Cancelled => Branch::CancellationSeen,
+                Refused::Finished { .. } | Refused::Lost { .. } => Branch::LeaseLost,
             });
         } else if let Existing::Mine(_) =
-            on_existing((**found).clone(), &me, &order.fingerprint(), UnixMillis(0))
+            protocol::on_existing((**found).clone(), &me, &order.fingerprint(), UnixMillis(0))
         {
             self.reached.mark(Branch::OwnClaimRecognised);
         }
@@ -216,7 +214,7 @@ impl Model {
             }
             Disposition::Parked { reason } => {
                 self.reached.mark(if reason.is_some() { Branch::Parked } else { Branch::ParkedAnswer });
-                if unfinished && world.operator_acts() == 0 {
+                if unfinished && world.acts == 0 {
                     world.break_with("the message of an unfinished order was deleted");
                 }
             }
@@ -237,11 +235,8 @@ impl Model {
     /// What the callee does with the call: a repeat under a known key has the known answer.
     pub fn process(&self, world: &mut World, message: Message, due: &Due, accepts: bool) -> Ending {
         let key = self.key(due);
-        if due.held.step == payment::STEP.name
-            && payment::is_forgotten(Some(KEY_MEMORY), due.key_age)
-            && self.removed != Some(Removed::KeyMemory)
-        {
-            return self.look_up(world, due, accepts);
+        if may_be_forgotten(due) && self.removed != Some(Removed::KeyMemory) {
+            return self.look_up(world, accepts);
         }
         if due.held.step == notifications::STEP.name {
             self.tell(world, message, due.refusal.as_ref(), &due.held.outcomes);
@@ -296,29 +291,19 @@ impl Model {
     }
 
     /// The provider's search, which has every charge but may lag (`accepts` is false).
-    fn look_up(&self, world: &World, due: &Due, accepts: bool) -> Ending {
+    fn look_up(&self, world: &World, accepts: bool) -> Ending {
         self.reached.mark(Branch::LookedUp);
-        match world.callees.charges {
-            0 if self.removed == Some(Removed::EmptyLookUp) => Ending::Refused(Refusal {
-                reason: Reason::PaymentDeclined,
-                detail: format!("no payment under {}", due.key),
-            }),
-            _ if !accepts && self.removed == Some(Removed::EmptyLookUp) => {
+        let found = Some(world.callees.charges).filter(|charges| accepts && *charges > 0);
+        match found {
+            None if self.removed == Some(Removed::EmptyLookUp) => {
                 Ending::Refused(Refusal { reason: Reason::PaymentDeclined, detail: "no payment".to_owned() })
             }
-            0 => Ending::Unknown("the payment is not found".to_owned()),
-            _ if !accepts => Ending::Unknown("the payment is not found yet".to_owned()),
-            number => Ending::Done(Outcome::of(payment::PAYMENT_ID, format!("pi_{number}"))),
+            None => Ending::Unknown("the payment is not found".to_owned()),
+            Some(number) => Ending::Done(Outcome::of(payment::PAYMENT_ID, format!("pi_{number}"))),
         }
     }
 
-    fn tell(
-        &self,
-        world: &mut World,
-        message: Message,
-        refusal: Option<&Refusal>,
-        outcomes: &order_processor::record::Outcomes,
-    ) {
+    fn tell(&self, world: &mut World, message: Message, refusal: Option<&Refusal>, outcomes: &Outcomes) {
         let key = format!("o:{}", notifications::STEP.name);
         let body = notifications::notification(self.orders.get(message), &key, outcomes, refusal).body;
         let told = (key, body);
@@ -329,12 +314,11 @@ impl Model {
 
     /// Whether the store, having read `found`, says that the write may yet land.
     pub fn may_land(&self, write: &Write, world: &World) -> bool {
-        let bent = self.removed.and_then(|removed| removed.bend(write));
-        bent.as_ref().unwrap_or(write).guard.holds(world.record.as_deref())
+        Removed::bent(self.removed, write).guard.holds(world.record.as_deref())
     }
 }
 
-/// The law that ships.
-pub fn law() -> Workflow {
-    order_processor::services::workflow()
+/// Whether it is a charge whose key the provider may have forgotten, so that the payment is looked up.
+pub fn may_be_forgotten(due: &Due) -> bool {
+    due.held.step == payment::STEP.name && payment::is_forgotten(Some(KEY_MEMORY), due.key_age)
 }

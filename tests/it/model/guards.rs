@@ -2,47 +2,50 @@
 //!
 //! Nothing of this is in the shipped code. The model bends what the shipped code writes, sees or calls.
 
+use std::borrow::Cow;
+
 use order_processor::clock::UnixMillis;
 use order_processor::protocol::{Guard, Write};
 use order_processor::record::{Record, Status};
 
-/// A guard that is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Removed {
-    ClaimIfAbsent,
-    TakeoverOfFenceSeen,
-    TakeoverOfUnfinished,
-    FencePlusOne,
-    OwnersFence,
-    OwnersOwner,
-    OwnersFenceAndOwner,
-    OwnersStepAndToken,
-    OwnersStatus,
-    OwnersStep,
-    NotCancelled,
-    ParkInStatusHeld,
-    ParkUnfinished,
-    GiveUpUnfinished,
-    StopWhenLost,
-    OwnWriteByOwner,
-    OneTransaction,
-    EnoughInStock,
-    ClientToken,
-    SettleFirst,
-    RefusalFirst,
-    KeyWithoutFence,
-    KeyMemory,
-    EmptyLookUp,
-    NoTtlOnUnfinished,
-    AgeWindow,
-    Retention,
-    Fingerprint,
-    CancelBeforeShipment,
-    OperatorsFence,
-    OperatorsStatus,
-    OperatorsFencePlusOne,
-    MarkStepDue,
-    SettledBeforeTurningBack,
+listed! {
+    /// A guard that is left out.
+    pub enum Removed {
+        ClaimIfAbsent,
+        TakeoverOfFenceSeen,
+        TakeoverOfUnfinished,
+        FencePlusOne,
+        OwnersFence,
+        OwnersOwner,
+        OwnersFenceAndOwner,
+        OwnersStepAndToken,
+        OwnersStatus,
+        OwnersStep,
+        NotCancelled,
+        ParkInStatusHeld,
+        ParkUnfinished,
+        GiveUpUnfinished,
+        StopWhenLost,
+        OwnWriteByOwner,
+        OneTransaction,
+        EnoughInStock,
+        ClientToken,
+        SettleFirst,
+        RefusalFirst,
+        KeyWithoutFence,
+        KeyMemory,
+        EmptyLookUp,
+        NoTtlOnUnfinished,
+        AgeWindow,
+        Retention,
+        Fingerprint,
+        CancelBeforeShipment,
+        OperatorsFence,
+        OperatorsStatus,
+        OperatorsFencePlusOne,
+        MarkStepDue,
+        SettledBeforeTurningBack,
+    }
 }
 
 /// Whose write it is.
@@ -71,46 +74,6 @@ fn kind(write: &Write) -> Kind {
 }
 
 impl Removed {
-    pub const ALL: [Removed; 34] = {
-        use Removed::*;
-        [
-            ClaimIfAbsent,
-            TakeoverOfFenceSeen,
-            TakeoverOfUnfinished,
-            FencePlusOne,
-            OwnersFence,
-            OwnersOwner,
-            OwnersFenceAndOwner,
-            OwnersStepAndToken,
-            OwnersStatus,
-            OwnersStep,
-            NotCancelled,
-            ParkInStatusHeld,
-            ParkUnfinished,
-            GiveUpUnfinished,
-            StopWhenLost,
-            OwnWriteByOwner,
-            OneTransaction,
-            EnoughInStock,
-            ClientToken,
-            SettleFirst,
-            RefusalFirst,
-            KeyWithoutFence,
-            KeyMemory,
-            EmptyLookUp,
-            NoTtlOnUnfinished,
-            AgeWindow,
-            Retention,
-            Fingerprint,
-            CancelBeforeShipment,
-            OperatorsFence,
-            OperatorsStatus,
-            OperatorsFencePlusOne,
-            MarkStepDue,
-            SettledBeforeTurningBack,
-        ]
-    };
-
     /// The guard in words.
     pub fn words(self) -> &'static str {
         match self {
@@ -182,8 +145,13 @@ impl Removed {
         }
     }
 
+    /// `write` as it is sent: without the guard, if it is one of those that have it.
+    pub fn bent(removed: Option<Self>, write: &Write) -> Cow<'_, Write> {
+        removed.and_then(|removed| removed.bend(write)).map_or(Cow::Borrowed(write), Cow::Owned)
+    }
+
     /// The write without the guard; nothing where it says the same.
-    pub fn bend(self, write: &Write) -> Option<Write> {
+    fn bend(self, write: &Write) -> Option<Write> {
         let mut bent = write.clone();
         let guard = &mut bent.guard;
         match (self, kind(write)) {

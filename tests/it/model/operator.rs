@@ -25,13 +25,6 @@ pub enum Act {
     TurnBack,
 }
 
-impl World {
-    /// How often operators have written so far; a message that was deleted is then theirs.
-    pub fn operator_acts(&self) -> u8 {
-        self.acts
-    }
-}
-
 impl Model {
     pub fn operator_actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend((0..world.operators.len()).map(Action::Operate));

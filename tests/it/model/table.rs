@@ -11,8 +11,7 @@ pub const SKUS: [&str; 2] = ["cup", "mug"];
 
 /// Sends `write`, as the removed guard bends it.
 pub fn write(world: &mut World, write: &Write, removed: Option<Removed>) -> Written {
-    let bent = removed.and_then(|removed| removed.bend(write));
-    let write = bent.as_ref().unwrap_or(write);
+    let write = &*Removed::bent(removed, write);
     let token =
         (write.before.as_ref().map(|before| before.step.clone()).unwrap_or_default(), write.after.fence);
     if !write.stock.is_empty() && world.tokens.contains(&token) {
@@ -20,12 +19,12 @@ pub fn write(world: &mut World, write: &Write, removed: Option<Removed>) -> Writ
     }
     let found = world.record.clone();
     if !write.guard.holds(found.as_deref()) {
-        return Written::Refused(found.map(|found| Box::new((*found).clone())));
+        return Written::Refused(world.found());
     }
     match shortage(world, &write.stock) {
         Some(_) if removed == Some(Removed::EnoughInStock) => {
             world.break_with("more was reserved than there was");
-            return Written::Refused(found.map(|found| Box::new((*found).clone())));
+            return Written::Refused(world.found());
         }
         Some(shortage) => return Written::Short(shortage),
         None => {}
@@ -85,12 +84,12 @@ fn merged(write: &Write, found: Option<&Record>) -> Record {
 }
 
 fn put(world: &mut World, after: &Record) {
-    if let Some(before) = &world.record {
+    if let Some(before) = world.record.clone() {
         if after.fence < before.fence {
-            world.broken.get_or_insert("a fence decreased");
+            world.break_with("a fence decreased");
         }
-        if before.status.is_finished() && **before != *after {
-            world.broken.get_or_insert("a finished record changed");
+        if before.status.is_finished() && *before != *after {
+            world.break_with("a finished record changed");
         }
     }
     let after = Kept::new(after.clone());

@@ -191,6 +191,11 @@ impl World {
         result
     }
 
+    /// The record, as a request brings it back.
+    pub fn found(&self) -> Option<Box<Record>> {
+        self.record.as_deref().cloned().map(Box::new)
+    }
+
     pub fn break_with(&mut self, what: &'static str) {
         self.broken.get_or_insert(what);
     }
