@@ -31,7 +31,7 @@ bucket=$stack-code
 case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=x86_64 ;; esac
 # --parameters of create-stack wants ParameterKey=..,ParameterValue=..
 parameters=()
-for parameter in "Architecture=$machine" "$@"; do
+for parameter in "Architecture=$machine" Monitoring=false "$@"; do # no local server has metric math
   parameters+=("ParameterKey=${parameter%%=*},ParameterValue=\"${parameter#*=}\"")
 done
 "$aws" cloudformation create-stack --stack-name "$stack" --template-body "file://$work/packaged.yaml" \
