@@ -33,7 +33,8 @@ case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=x86_64 ;; esac
 "$aws" s3 cp --only-show-errors "$work/packaged.yaml" "s3://$bucket/packaged.yaml"
 # --parameters of create-stack wants ParameterKey=..,ParameterValue=..
 parameters=()
-for parameter in "Architecture=$machine" Monitoring=false "$@"; do # no local server has metric math
+[[ $* == *Monitoring=* ]] || set -- Monitoring=false "$@" # local servers have no metric math, or hang on it
+for parameter in "Architecture=$machine" "$@"; do
   parameters+=("ParameterKey=${parameter%%=*},ParameterValue=\"${parameter#*=}\"")
 done
 "$aws" cloudformation create-stack --stack-name "$stack" --template-url "$AWS_ENDPOINT_URL/$bucket/packaged.yaml" \

@@ -112,6 +112,7 @@ fn parameters_that_do_not_go_together_are_refused() {
     let refused = [
         (&[("PaymentProvider", "stripe")][..], "needs StripeSecretArn"),
         (&[("ReserveConcurrency", "true")], "needs a MaximumConcurrency"),
+        (&[("MaximumConcurrency", "1")], "0 or at least 2"),
         (&[("Environment", "prod")], "needs AlarmTopicArn or AlarmEmail"),
         (&[("Environment", "prod"), ("Monitoring", "false")], "Environment=prod needs Monitoring=true"),
         (&[("CanaryDeployment", "true"), ("Monitoring", "false")], "CanaryDeployment=true needs Monitoring"),
