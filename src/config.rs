@@ -35,9 +35,13 @@ pub mod name {
     pub const LEASE_GRACE_MS: &str = "LEASE_GRACE_MS";
     /// How many orders of one batch are in flight at once.
     pub const ORDER_CONCURRENCY: &str = "ORDER_CONCURRENCY";
+    /// The dimension `service` of the metrics.
+    pub const SERVICE: &str = "SERVICE";
+    /// The dimension `environment` of the metrics.
+    pub const ENVIRONMENT: &str = "ENVIRONMENT";
 
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 15] = [
         ORDERS_TABLE,
         DEAD_LETTER_QUEUE_URL,
         WAREHOUSE_QUEUE_URL,
@@ -51,6 +55,8 @@ pub mod name {
         MAX_RECEIVE_COUNT,
         LEASE_GRACE_MS,
         ORDER_CONCURRENCY,
+        SERVICE,
+        ENVIRONMENT,
     ];
 }
 
@@ -73,6 +79,10 @@ pub struct Config {
     pub rules: Rules,
     /// How many orders of one batch are in flight at once.
     pub order_concurrency: usize,
+    /// The dimension `service` of the metrics, 1-64 of `[A-Za-z0-9_-]`.
+    pub service: String,
+    /// The dimension `environment` of the metrics, likewise.
+    pub environment: String,
     /// The least level that is logged: Lambda's own setting.
     pub log_level: String,
 }
@@ -155,6 +165,8 @@ impl Config {
                 ),
             },
             order_concurrency: number(lookup, name::ORDER_CONCURRENCY, 64, 1, 10_000)? as usize,
+            service: dimension(lookup, name::SERVICE, "order-processor")?,
+            environment: dimension(lookup, name::ENVIRONMENT, "dev")?,
             log_level: set(lookup, "AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -206,11 +218,24 @@ fn key(lookup: Lookup<'_>) -> Result<Option<KeySource>, ConfigError> {
 fn table(lookup: Lookup<'_>) -> Result<String, ConfigError> {
     const ACCEPTED: &str = "the name of a DynamoDB table, 3-255 of [A-Za-z0-9_.-]";
     let table = required(lookup, name::ORDERS_TABLE, ACCEPTED)?;
-    let fits = table.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    match fits && (3..=255).contains(&table.len()) {
+    match made_of(&table, "_.-") && (3..=255).contains(&table.len()) {
         true => Ok(table),
         false => Err(malformed(name::ORDERS_TABLE, &table, ACCEPTED)),
     }
+}
+
+/// CloudWatch accepts more, but alarms and the dashboard have to name the same value.
+fn dimension(lookup: Lookup<'_>, variable: &'static str, unset: &str) -> Result<String, ConfigError> {
+    const ACCEPTED: &str = "1-64 of [A-Za-z0-9_-]";
+    let value = lookup(variable).unwrap_or_else(|| unset.to_owned());
+    match made_of(&value, "_-") && (1..=64).contains(&value.len()) {
+        true => Ok(value),
+        false => Err(malformed(variable, &value, ACCEPTED)),
+    }
+}
+
+fn made_of(text: &str, besides: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || besides.contains(c))
 }
 
 fn url(lookup: Lookup<'_>, variable: &'static str) -> Result<String, ConfigError> {
@@ -262,93 +287,4 @@ fn malformed(variable: &'static str, found: &str, accepted: &str) -> ConfigError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(changes: &[(&str, Option<&str>)]) -> Result<Config, ConfigError> {
-        let lookup = |name: &str| match changes.iter().find(|(changed, _)| *changed == name) {
-            Some((_, value)) => value.map(str::to_owned),
-            None => match name {
-                name::ORDERS_TABLE => Some("orders".to_owned()),
-                name::PAYMENT_PROVIDER => Some("sandbox".to_owned()),
-                name if name.ends_with("_QUEUE_URL") => {
-                    Some("http://localhost:9324/000000000000/q".to_owned())
-                }
-                _ => None,
-            },
-        };
-        Config::read(&lookup)
-    }
-
-    #[track_caller]
-    fn refused(variable: &str, value: Option<&str>) {
-        let stripe = [(name::PAYMENT_PROVIDER, Some("stripe")), (name::STRIPE_API_KEY, Some("sk"))];
-        let mut changes = vec![(variable, value)];
-        if variable.starts_with("STRIPE") {
-            changes.extend(stripe);
-        }
-        let error = read(&changes).expect_err("accepted").to_string();
-        assert!(error.starts_with(&format!("{variable}: ")) && error.contains("accepted: "), "{error}");
-        assert!(!error.contains('\n'), "{error}");
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_documentation() {
-        let config = read(&[]).unwrap();
-        assert_eq!(config.rules.retention, DAY * 30);
-        assert_eq!(config.rules.max_order_age, DAY * 21);
-        assert_eq!(config.rules.max_receive_count, 20);
-        assert_eq!(config.rules.lease_grace, Duration::from_secs(5));
-        assert_eq!(config.order_concurrency, 64);
-    }
-
-    #[test]
-    fn a_missing_or_malformed_variable_is_named_with_what_is_accepted() {
-        for required in
-            name::ALL.into_iter().filter(|name| name.ends_with("_QUEUE_URL") || name.starts_with("ORDERS"))
-        {
-            refused(required, None);
-            refused(required, Some(""));
-            refused(required, Some("??"));
-        }
-        refused(name::PAYMENT_PROVIDER, None);
-        refused(name::PAYMENT_PROVIDER, Some("paypal"));
-        refused(name::STRIPE_API_BASE, Some("api.stripe.com"));
-        refused(name::WAREHOUSE_QUEUE_URL, Some("http://localhost:99999/q"));
-        for good in ["http://[::1]/q", "http://[::1]:1/q", "https://sqs.eu-west-1.amazonaws.com/1/q"] {
-            assert!(read(&[(name::WAREHOUSE_QUEUE_URL, Some(good))]).is_ok(), "{good}");
-        }
-        for bad in ["my-secret", "arn:", "arn:aws:s3:::bucket", "arn:aws:secretsmanager:r:1:secret:"] {
-            refused(name::STRIPE_SECRET_ARN, Some(bad));
-        }
-        refused(name::STRIPE_API_KEY, Some("a b"));
-        for number in
-            [name::RETENTION_DAYS, name::MAX_ORDER_AGE_DAYS, name::MAX_RECEIVE_COUNT, name::ORDER_CONCURRENCY]
-        {
-            for bad in ["", "0", "-1", "+5", "1.5", "many", "99999999999"] {
-                refused(number, Some(bad));
-            }
-        }
-        refused(name::LEASE_GRACE_MS, Some("900001"));
-    }
-
-    #[test]
-    fn orders_must_become_too_old_before_their_records_expire() {
-        assert!(read(&[(name::MAX_ORDER_AGE_DAYS, Some("29"))]).is_ok());
-        let error = read(&[(name::MAX_ORDER_AGE_DAYS, Some("30"))]).unwrap_err().to_string();
-        assert!(error.contains("less than RETENTION_DAYS"), "{error}");
-    }
-
-    #[test]
-    fn stripe_needs_a_key_and_never_shows_it() {
-        let stripe = (name::PAYMENT_PROVIDER, Some("stripe"));
-        assert!(read(&[stripe]).unwrap_err().to_string().starts_with("STRIPE_SECRET_ARN: missing"));
-        let misplaced = read(&[stripe, (name::STRIPE_SECRET_ARN, Some("sk_live_1"))]).unwrap_err();
-        assert!(!misplaced.to_string().contains("sk_live_1"));
-        let config = read(&[stripe, (name::STRIPE_API_KEY, Some("sk_live_1"))]).unwrap();
-        assert!(!format!("{config:?}").contains("sk_live_1"));
-        let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:stripe";
-        let config = read(&[stripe, (name::STRIPE_SECRET_ARN, Some(arn))]).unwrap();
-        assert!(matches!(config.payment, PaymentConfig::Stripe { key: KeySource::Secret(_), .. }));
-    }
-}
+mod tests;

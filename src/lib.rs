@@ -9,7 +9,7 @@
 //!    [`services::steps`].
 //! 3. [`processor`]: does what [`delivery`] says, from the claim to the answer. [`budget`] is the time it has.
 //! 4. [`batch`]: from an SQS event to the records that failed.
-//! 5. [`config`], [`function`], [`telemetry`]: how the binary puts it together.
+//! 5. [`config`], [`function`], [`telemetry`], [`metrics`]: how the binary puts it together, and what it tells.
 //!
 //! `local` is everything around the function, in one process, for tests and for trying it out.
 
@@ -25,6 +25,7 @@ pub mod delivery;
 pub mod function;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod metrics;
 pub mod order;
 pub mod processor;
 pub mod protocol;

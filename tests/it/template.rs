@@ -1,40 +1,69 @@
-//! The template and the code name the same things.
+//! What `template.yaml` must hold, as rules over the template with its parameters put in: see `mutations`, which
+//! proves of each rule that it catches what it is for.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod alarms;
+mod cases;
+mod document;
+mod function;
+mod mutations;
+mod polling;
+mod queues;
+mod resolve;
+mod role;
+mod stack;
 
-use order_processor::config::name;
-use order_processor::record::{KEY_ATTRIBUTE, TTL_ATTRIBUTE};
+use serde_json::Value;
 
-fn template() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("template.yaml")).unwrap()
-}
+use self::cases::{cases, template};
+use self::stack::Stack;
 
-/// The keys of the mapping under `Variables:`.
-fn variables(template: &str) -> BTreeSet<&str> {
-    let mut lines = template.lines().skip_while(|line| line.trim() != "Variables:");
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let own = indent(lines.next().expect("the function has variables"));
-    let inside = lines.take_while(|line| line.trim().is_empty() || indent(line) > own);
-    let entries: Vec<&str> =
-        inside.filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).collect();
-    let first = indent(entries[0]);
-    let entries = entries.into_iter().filter(|line| indent(line) == first);
-    entries.filter_map(|line| line.trim().split_once(':').map(|(name, _)| name)).collect()
+/// The resource, and what is wanted of it.
+type Findings = Vec<(String, String)>;
+
+/// A rule's name, and what finds where it is broken.
+type Rule = (&'static str, fn(&Stack) -> Findings);
+
+const RULES: [Rule; 23] = [
+    ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
+    ("T02", queues::t02_the_function_knows_the_receive_count),
+    ("T03", queues::t03_dead_letters_are_kept_longer_than_messages),
+    ("T04", queues::t04_a_dead_letter_queue_takes_from_its_source_alone),
+    ("T05", queues::t05_queues_refuse_requests_without_tls),
+    ("T06", queues::t06_only_named_principals_are_allowed),
+    ("T07", polling::t07_nothing_is_redelivered_while_its_worker_lives),
+    ("T08", polling::t08_only_failed_records_come_back),
+    ("T09", polling::t09_a_large_batch_has_a_window),
+    ("T10", polling::t10_one_way_of_scaling),
+    ("T11", polling::t11_the_poller_asks_for_no_more_than_is_reserved),
+    ("T12", polling::t12_no_message_is_filtered_away),
+    ("T13", role::t13_the_role_allows_what_is_needed_and_no_more),
+    ("T14", polling::t14_the_lease_ends_before_the_redelivery),
+    ("T15", polling::t15_an_order_is_remembered_longer_than_its_messages),
+    ("T16", function::t16_the_template_and_the_code_name_the_same_things),
+    ("T17", function::t17_the_table_outlives_everything),
+    ("T18", alarms::t18_every_alarm_is_heard_and_explained),
+    ("T19", alarms::t19_only_metrics_that_exist_are_referred_to),
+    ("T20", function::t20_the_function_says_how_it_runs),
+    ("T21", function::t21_a_new_version_can_be_rolled_back),
+    ("T22", function::t22_a_key_that_is_given_is_used_everywhere),
+    ("T23", function::t23_only_the_source_queue_caps_its_messages),
+];
+
+/// Every finding in any of the cases, as `RULE RESOURCE: wants WHAT (CASE)`.
+fn findings(template: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for (case, overrides) in cases(template) {
+        let stack = Stack::new(template, &overrides);
+        for (rule, find) in RULES {
+            let found = find(&stack).into_iter();
+            all.extend(found.map(|(id, wanted)| format!("{rule} {id}: wants {wanted} ({case})")));
+        }
+    }
+    all
 }
 
 #[test]
-fn the_template_sets_every_variable_of_the_code_and_no_other() {
-    let mut expected: BTreeSet<&str> = name::ALL.into();
-    // A key in clear text is for local runs only.
-    expected.remove(name::STRIPE_API_KEY);
-    let template = template();
-    assert_eq!(variables(&template), expected);
-}
-
-#[test]
-fn the_template_names_the_key_and_the_ttl_attribute_of_the_code() {
-    let template = template();
-    assert!(template.contains(&format!("AttributeName: {TTL_ATTRIBUTE}, Enabled: true")));
-    assert!(template.contains(&format!("AttributeName: {KEY_ATTRIBUTE}, KeyType: HASH")));
+fn the_template_keeps_every_rule_with_all_kinds_of_parameters() {
+    let found = findings(&template());
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

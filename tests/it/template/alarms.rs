@@ -1,0 +1,162 @@
+//! T18 and T19: who is told of what.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use order_processor::metrics::{DIMENSIONS, METRICS, NAMESPACE};
+use serde_json::{Value, json};
+
+use super::Findings;
+use super::stack::{Stack, list, object, truth, variable};
+
+const RUNBOOKS: &str = "docs/runbooks";
+
+/// The names of the runbooks, without their ending.
+fn runbooks() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(RUNBOOKS);
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
+    let mut found = Findings::new();
+    let mut unused = runbooks();
+    unused.remove("README");
+    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm") {
+        let mut want = |holds: bool, wanted: &str| {
+            if !holds {
+                found.push((id.into(), wanted.into()));
+            }
+        };
+        let actions = list(&alarm["AlarmActions"]);
+        let heard = actions.iter().any(|action| action.as_str().is_some_and(|arn| arn.starts_with("arn:")));
+        want(heard && alarm.get("ActionsEnabled").is_none_or(truth), "AlarmActions");
+        want(alarm["TreatMissingData"] == "notBreaching", "TreatMissingData: notBreaching");
+        let book = alarm["AlarmDescription"].as_str().and_then(runbook);
+        let known = book.is_some_and(|book| runbooks().contains(book));
+        want(known, "an AlarmDescription that links a runbook, docs/runbooks/NAME.md");
+        unused.remove(book.unwrap_or_default());
+    }
+    // The concurrency alarm has nothing to compare with unless there is a cap.
+    let capped = |mapping: &super::stack::Mapping| mapping.properties.get("ScalingConfig").is_some();
+    if !stack.mappings.iter().any(capped) {
+        unused.remove("concurrency");
+    }
+    found.extend(unused.into_iter().map(|book| ("the stack".into(), format!("an alarm for {book}.md"))));
+    found
+}
+
+fn runbook(description: &str) -> Option<&str> {
+    let (_, rest) = description.split_once("docs/runbooks/")?;
+    rest.split_once(".md").map(|(name, _)| name)
+}
+
+/// A metric that something refers to, as it was found.
+struct Reference {
+    namespace: Value,
+    name: Value,
+    dimensions: Vec<(Value, Value)>,
+}
+
+/// Of AWS's metrics, those that are known to be there.
+const AWS_METRICS: [(&str, &str, &[&str]); 3] = [
+    (
+        "AWS/SQS",
+        "QueueName",
+        &[
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesVisible",
+        ],
+    ),
+    (
+        "AWS/Lambda",
+        "FunctionName",
+        &["ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"],
+    ),
+    (
+        "AWS/DynamoDB",
+        "TableName",
+        &["ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"],
+    ),
+];
+
+pub fn t19_only_metrics_that_exist_are_referred_to(stack: &Stack) -> Findings {
+    let mut found = Findings::new();
+    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm") {
+        let nested = list(&alarm["Metrics"]).into_iter().filter_map(|one| one["MetricStat"].get("Metric"));
+        let all: Vec<Reference> =
+            nested.chain(alarm.get("MetricName").map(|_| alarm)).map(of_alarm).collect();
+        if all.is_empty() {
+            found.push((id.into(), "a metric".into()));
+        }
+        found.extend(all.iter().filter_map(|one| Some((id.to_owned(), wrong(stack, one)?))));
+    }
+    for (id, dashboard) in stack.of("AWS::CloudWatch::Dashboard") {
+        let body = object(&dashboard["DashboardBody"]);
+        let Some(widgets) = body["widgets"].as_array() else {
+            found.push((id.into(), "a DashboardBody that is JSON with widgets".into()));
+            continue;
+        };
+        for widget in widgets {
+            let all = of_widget(&widget["properties"]["metrics"]);
+            found.extend(all.iter().filter_map(|one| Some((id.to_owned(), wrong(stack, one)?))));
+        }
+    }
+    found
+}
+
+fn of_alarm(metric: &Value) -> Reference {
+    let dimensions = list(&metric["Dimensions"]).into_iter();
+    Reference {
+        namespace: metric["Namespace"].clone(),
+        name: metric["MetricName"].clone(),
+        dimensions: dimensions.map(|one| (one["Name"].clone(), one["Value"].clone())).collect(),
+    }
+}
+
+/// In a widget, "." stands for what the row above has in that place.
+fn of_widget(rows: &Value) -> Vec<Reference> {
+    let mut above: Vec<Value> = Vec::new();
+    let mut found = Vec::new();
+    for row in list(rows) {
+        let cells: Vec<&Value> = list(row).into_iter().filter(|cell| cell.is_string()).collect();
+        let filled = cells.iter().enumerate().map(|(place, cell)| match **cell == "." {
+            true => above.get(place).cloned().unwrap_or_default(),
+            false => (*cell).clone(),
+        });
+        let filled: Vec<Value> = filled.collect();
+        if let [namespace, name, dimensions @ ..] = &filled[..] {
+            let dimensions = dimensions.chunks(2).map(|pair| (pair[0].clone(), pair[pair.len() - 1].clone()));
+            let (namespace, name) = (namespace.clone(), name.clone());
+            found.push(Reference { namespace, name, dimensions: dimensions.collect() });
+        }
+        above = filled;
+    }
+    found
+}
+
+fn wrong(stack: &Stack, metric: &Reference) -> Option<String> {
+    let Reference { namespace, name, dimensions } = metric;
+    let shown = format!("{namespace} {name} {dimensions:?}");
+    if namespace == NAMESPACE {
+        let function = stack.functions().next().map(|(_, function)| function)?;
+        let values = ["SERVICE", "ENVIRONMENT"].map(|it| variable(function, it).cloned().unwrap_or_default());
+        let own: Vec<(Value, Value)> = DIMENSIONS.map(|it| json!(it)).into_iter().zip(values).collect();
+        let known = METRICS.iter().any(|metric| name == metric.name);
+        return (!known || *dimensions != own)
+            .then(|| format!("a metric of the code with the dimensions {DIMENSIONS:?} as the function has them, not {shown}"));
+    }
+    let known =
+        AWS_METRICS.iter().find(|(space, _, names)| namespace == space && names.iter().any(|it| name == it));
+    let of_ours = known.is_some_and(|(_, dimension, _)| match &dimensions[..] {
+        [(key, value)] => key == dimension && is_of_the_stack(stack, value),
+        _ => false,
+    });
+    (!of_ours).then(|| format!("a metric that AWS has of a resource of this stack, not {shown}"))
+}
+
+fn is_of_the_stack(stack: &Stack, name: &Value) -> bool {
+    let ids = stack.functions().chain(stack.of("AWS::DynamoDB::Table")).map(|(id, _)| format!("stack-{id}"));
+    stack.queue(name).is_some() || ids.into_iter().any(|id| *name == json!(id))
+}

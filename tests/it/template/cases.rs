@@ -1,0 +1,136 @@
+//! The parameters that the template is tested with: its defaults, those of `samconfig.toml`, and the far ends.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::document;
+use super::resolve::text;
+use super::stack::Stack;
+
+pub type Overrides = BTreeMap<String, String>;
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The template as it is in the repository.
+pub fn template() -> Value {
+    document::parse(&file("template.yaml"))
+}
+
+fn overrides(pairs: &[(&str, &str)]) -> Overrides {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn samconfig(environment: &str) -> Overrides {
+    let config: toml::Table = file("samconfig.toml").parse().unwrap();
+    let listed = config[environment]["deploy"]["parameters"]["parameter_overrides"].as_array().unwrap();
+    let pairs = listed.iter().map(|pair| pair.as_str().unwrap().split_once('=').expect("NAME=VALUE"));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/one";
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:stripe-x";
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:on-call";
+const PRODUCERS: &str = "arn:aws:iam::123456789012:role/shop,arn:aws:iam::210987654321:role/app";
+
+/// Name and parameters of every case.
+pub fn cases(template: &Value) -> Vec<(String, Overrides)> {
+    let mut cases = vec![("defaults".to_owned(), Overrides::new())];
+    for environment in ["default", "dev", "staging", "prod"] {
+        cases.push((environment.to_owned(), samconfig(environment)));
+    }
+    let everything = [
+        ("Environment", "prod"),
+        ("KmsKeyArn", KEY),
+        ("PaymentProvider", "stripe"),
+        ("StripeSecretArn", SECRET),
+        ("ProducerPrincipals", PRODUCERS),
+        ("MaximumConcurrency", "20"),
+        ("ReserveConcurrency", "true"),
+        ("AlarmTopicArn", TOPIC),
+        ("CanaryDeployment", "true"),
+        ("Service", "shop-orders"),
+        ("RunbookBase", "https://git.example.com/orders/docs/runbooks"),
+    ];
+    cases.push(("everything".to_owned(), overrides(&everything)));
+    // Each timeout at the ends of what the queue's times depend on.
+    let timeouts = template.pointer("/Parameters/FunctionTimeout/AllowedValues").and_then(Value::as_array);
+    for timeout in timeouts.into_iter().flatten().map(text) {
+        let ends = [
+            ("FunctionTimeout", timeout.as_str()),
+            ("BatchSize", "100"),
+            ("BatchingWindow", "2"),
+            ("RetentionDays", "22"),
+            ("MaxOrderAgeDays", "21"),
+            ("MaxReceiveCount", "5"),
+        ];
+        cases.push((format!("timeout {timeout}"), overrides(&ends)));
+    }
+    cases
+}
+
+/// What the template's own rules say against `pairs`.
+fn refusals(pairs: &[(&str, &str)]) -> Vec<String> {
+    Stack::new(&template(), &overrides(pairs)).refusals
+}
+
+#[test]
+fn the_parameters_of_every_environment_are_within_their_limits() {
+    let template = template();
+    for (case, overrides) in cases(&template) {
+        for (name, value) in overrides {
+            let parameter = &template["Parameters"][&name];
+            let allowed = parameter["AllowedValues"].as_array();
+            let listed = allowed.is_none_or(|allowed| allowed.iter().any(|one| text(one) == value));
+            let number = |bound: &str| parameter[bound].as_i64();
+            let least = number("MinValue").is_none_or(|least| value.parse::<i64>().unwrap() >= least);
+            let most = number("MaxValue").is_none_or(|most| value.parse::<i64>().unwrap() <= most);
+            assert!(listed && least && most, "{case}: {name}={value}");
+        }
+    }
+}
+
+#[test]
+fn every_environment_of_samconfig_is_accepted_and_prod_once_it_has_an_address() {
+    let template = template();
+    for environment in ["default", "dev", "staging"] {
+        let refused = Stack::new(&template, &samconfig(environment)).refusals;
+        assert!(refused.is_empty(), "{environment}: {refused:?}");
+    }
+    let mut prod = samconfig("prod");
+    let refused = Stack::new(&template, &prod).refusals;
+    assert_eq!(refused, ["AlarmEmail is still the placeholder of samconfig.toml"]);
+    prod.insert("AlarmEmail".into(), "on-call@example.org".into());
+    assert!(Stack::new(&template, &prod).refusals.is_empty());
+}
+
+#[test]
+fn parameters_that_do_not_go_together_are_refused() {
+    let refused = [
+        (&[("PaymentProvider", "stripe")][..], "needs StripeSecretArn"),
+        (&[("ReserveConcurrency", "true")], "needs a MaximumConcurrency"),
+        (&[("MaximumConcurrency", "1")], "0 or at least 2"),
+        (&[("Environment", "prod")], "needs AlarmTopicArn or AlarmEmail"),
+        (&[("Environment", "prod"), ("Monitoring", "false")], "Environment=prod needs Monitoring=true"),
+        (&[("CanaryDeployment", "true"), ("Monitoring", "false")], "CanaryDeployment=true needs Monitoring"),
+        (&[("AlarmTopicArn", TOPIC), ("AlarmEmail", "a@example.org")], "subscribes to the stack's own topic"),
+    ];
+    for (pairs, expected) in refused {
+        let found = refusals(pairs);
+        assert!(found.iter().any(|text| text.contains(expected)), "{pairs:?}: {found:?}");
+    }
+    assert!(refusals(&[("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)]).is_empty());
+    assert!(refusals(&[("ReserveConcurrency", "true"), ("MaximumConcurrency", "2")]).is_empty());
+    assert!(refusals(&[("Environment", "prod"), ("AlarmTopicArn", TOPIC)]).is_empty());
+}
+
+#[test]
+fn a_stack_without_monitoring_has_neither_alarms_nor_a_topic() {
+    let stack = Stack::new(&template(), &overrides(&[("Monitoring", "false")]));
+    for kind in ["AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SNS::Topic"] {
+        assert_eq!(stack.of(kind).count(), 0, "{kind}");
+    }
+}

@@ -1,0 +1,267 @@
+//! Templates that were broken on purpose: every rule catches what it is for, and says where and what.
+
+use serde_json::{Value, json};
+
+use super::cases::template;
+use super::{RULES, findings};
+
+/// A change of the template: the path, with `/` between, and the value there, or `None` to remove what is there.
+type Change = (&'static str, Option<Value>);
+
+/// The rule that must find it, the changes, the resource, and a part of what is wanted.
+type Mutation = (&'static str, Vec<Change>, &'static str, &'static str);
+
+fn set(path: &'static str, value: Value) -> Vec<Change> {
+    vec![(path, Some(value))]
+}
+
+fn remove(path: &'static str) -> Vec<Change> {
+    vec![(path, None)]
+}
+
+#[rustfmt::skip] // a table
+fn mutations_of_queues() -> Vec<Mutation> {
+    const R: &str = "a RedrivePolicy";
+    vec![
+        ("T01", remove("Resources/OrdersQueue/Properties/RedrivePolicy"), "OrdersQueue", R),
+        ("T01", remove("Resources/WarehouseQueue/Properties/RedrivePolicy"), "WarehouseQueue", R),
+        ("T01", remove("Resources/NotificationsQueue/Properties/RedrivePolicy"), "NotificationsQueue", R),
+        ("T01", remove("Resources/NotificationsDeadLetterQueue"), "NotificationsQueue", R),
+        ("T01", remove("Resources/NotificationsQueue/Properties/RedrivePolicy/deadLetterTargetArn"), "NotificationsQueue", R),
+        ("T01", set("Resources/NotificationsQueue/Properties/RedrivePolicy/deadLetterTargetArn", json!({"Fn::GetAtt": "OrdersQueue.Arn"})), "NotificationsQueue", "that nobody consumes"),
+        ("T01", set("Resources/NotificationsQueue/Properties/RedrivePolicy", json!({"Fn::If": ["IsProduction", {"Ref": "AWS::NoValue"}, {"deadLetterTargetArn": {"Fn::GetAtt": ["NotificationsDeadLetterQueue", "Arn"]}, "maxReceiveCount": 10}]})), "NotificationsQueue", R),
+        ("T01", set("Resources/OrderProcessor/Properties/Environment/Variables/DEAD_LETTER_QUEUE_URL", json!({"Ref": "WarehouseDeadLetterQueue"})), "OrderProcessorOrders", "DEAD_LETTER_QUEUE_URL"),
+        ("T01", remove("Resources/OrderProcessor/Properties/Environment/Variables/NOTIFICATIONS_QUEUE_URL"), "the stack", "notifications queue"),
+        ("T02", vec![("Resources/OrdersQueue/Properties/RedrivePolicy/maxReceiveCount", Some(json!(4))), ("Resources/OrderProcessor/Properties/Environment/Variables/MAX_RECEIVE_COUNT", Some(json!(4)))], "OrdersQueue", "from 5 to 1000"),
+        ("T02", set("Resources/NotificationsQueue/Properties/RedrivePolicy/maxReceiveCount", json!("4")), "NotificationsQueue", "from 5 to 1000"),
+        ("T02", set("Resources/WarehouseQueue/Properties/RedrivePolicy/maxReceiveCount", json!(1001)), "WarehouseQueue", "from 5 to 1000"),
+        ("T02", remove("Resources/WarehouseQueue/Properties/RedrivePolicy/maxReceiveCount"), "WarehouseQueue", "from 5 to 1000"),
+        ("T02", set("Resources/WarehouseQueue/Properties/RedrivePolicy", json!({"Fn::Sub": "{\"deadLetterTargetArn\":\"${WarehouseDeadLetterQueue.Arn}\",\"maxReceiveCount\":3}"})), "WarehouseQueue", "from 5 to 1000"),
+        ("T02", set("Resources/OrderProcessor/Properties/Environment/Variables/MAX_RECEIVE_COUNT", json!("19")), "OrdersQueue", "MAX_RECEIVE_COUNT"),
+        ("T02", set("Parameters/MaxReceiveCount/Default", json!(4)), "OrdersQueue", "from 5 to 1000"),
+        ("T03", remove("Resources/OrdersDeadLetterQueue/Properties/MessageRetentionPeriod"), "OrdersDeadLetterQueue", "MessageRetentionPeriod"),
+        ("T03", set("Resources/WarehouseQueue/Properties/MessageRetentionPeriod", json!(1_209_600)), "WarehouseDeadLetterQueue", "MessageRetentionPeriod"),
+        ("T03", set("Resources/NotificationsDeadLetterQueue/Properties/MessageRetentionPeriod", json!("345600")), "NotificationsDeadLetterQueue", "MessageRetentionPeriod"),
+        ("T04", remove("Resources/OrdersDeadLetterQueue/Properties/RedriveAllowPolicy"), "OrdersDeadLetterQueue", "RedriveAllowPolicy"),
+        ("T04", set("Resources/OrdersDeadLetterQueue/Properties/RedriveAllowPolicy/redrivePermission", json!("allowAll")), "OrdersDeadLetterQueue", "byQueue"),
+        ("T04", set("Resources/WarehouseDeadLetterQueue/Properties/RedriveAllowPolicy/sourceQueueArns", json!([{"Fn::GetAtt": "NotificationsQueue.Arn"}])), "WarehouseDeadLetterQueue", "WarehouseQueue alone"),
+        ("T04", set("Resources/WarehouseDeadLetterQueue/Properties/RedriveAllowPolicy/sourceQueueArns/1", json!({"Fn::GetAtt": "OrdersQueue.Arn"})), "WarehouseDeadLetterQueue", "alone"),
+        ("T05", remove("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls"), "OrdersQueue", "SecureTransport"),
+        ("T05", remove("Resources/OtherQueuesPolicy/Properties/Queues/0"), "OrdersDeadLetterQueue", "SecureTransport"),
+        ("T05", remove("Resources/OtherQueuesPolicy"), "NotificationsDeadLetterQueue", "SecureTransport"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Effect", json!("Allow")), "OrdersQueue", "denies"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Condition/Bool/aws:SecureTransport", json!("true")), "OrdersQueue", "SecureTransport"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Condition/StringEquals", json!({"aws:PrincipalAccount": "1"})), "OrdersQueue", "SecureTransport"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Action", json!("sqs:SendMessage")), "OrdersQueue", "sqs:*"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Principal", json!({"AWS": "arn:aws:iam::123456789012:root"})), "OrdersQueue", "SecureTransport"),
+        ("T05", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/RefuseWithoutTls/Resource", json!({"Fn::GetAtt": "WarehouseQueue.Arn"})), "OrdersQueue", "SecureTransport"),
+        ("T05", set("Resources/OtherQueuesPolicy/Properties/Queues/5", json!({"Ref": "OrdersQueue"})), "OrdersQueue", "one policy"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Principal", json!("*")), "OrdersQueuePolicy", "principals by name"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Principal", json!({"AWS": "*"})), "OrdersQueuePolicy", "principals by name"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Principal", json!({"AWS": ["arn:aws:iam::1:role/a", "*"]})), "OrdersQueuePolicy", "principals by name"),
+        ("T06", remove("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Principal"), "OrdersQueuePolicy", "principals by name"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Action", json!("sqs:*")), "OrdersQueuePolicy", "without wildcards"),
+        ("T06", set("Resources/OtherQueuesPolicy/Properties/PolicyDocument/Statement/1", json!({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"})), "OtherQueuesPolicy", "aws:SourceArn"),
+        ("T06", remove("Resources/AlarmTopicPolicy/Properties/PolicyDocument/Statement/AlarmsPublish/Condition"), "AlarmTopicPolicy", "aws:SourceAccount"),
+    ]
+}
+
+#[rustfmt::skip]
+fn mutations_of_polling() -> Vec<Mutation> {
+    const E: &str = "OrderProcessorOrders";
+    vec![
+        ("T07", set("Mappings/Timing/60/Visibility", json!(360)), E, "at least 361"),
+        ("T07", set("Mappings/Timing/60/Visibility", json!("359")), E, "at least 361"),
+        ("T07", set("Mappings/Timing/900/Visibility", json!(5401)), E, "at least 5402"),
+        ("T07", remove("Resources/OrdersQueue/Properties/VisibilityTimeout"), E, "not 30 s"),
+        ("T07", set("Resources/OrderProcessor/Properties/Timeout", json!(901)), E, "at least 5407"),
+        ("T07", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/MaximumBatchingWindowInSeconds", json!(300)), E, "at least"),
+        ("T08", remove("Resources/OrderProcessor/Properties/Events/Orders/Properties/FunctionResponseTypes"), E, "ReportBatchItemFailures"),
+        ("T08", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/FunctionResponseTypes", json!([])), E, "ReportBatchItemFailures"),
+        ("T08", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/FunctionResponseTypes", json!(["ReportBatchItemFailure"])), E, "ReportBatchItemFailures"),
+        ("T08", remove("Resources/OrderProcessor/Properties/Events"), "the stack", "an event source mapping"),
+        ("T08", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/Queue", json!("arn:aws:sqs:us-east-1:123456789012:elsewhere")), E, "a queue of this stack"),
+        ("T08", set("Resources/Second", json!({"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "OrderProcessor"}, "EventSourceArn": {"Fn::Sub": "${OrdersQueue.Arn}"}}})), "Second", "ReportBatchItemFailures"),
+        ("T09", vec![("Resources/OrderProcessor/Properties/Events/Orders/Properties/BatchSize", Some(json!(11))), ("Resources/OrderProcessor/Properties/Events/Orders/Properties/MaximumBatchingWindowInSeconds", None)], E, "a batching window"),
+        ("T09", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/MaximumBatchingWindowInSeconds", json!("0")), E, "a batching window"),
+        ("T09", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/BatchSize", json!(10_001)), E, "from 1 to 10000"),
+        ("T09", set("Resources/OrdersQueue/Properties/FifoQueue", json!(true)), E, "from 1 to 10"),
+        ("T10", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ProvisionedPollerConfig", json!({"MinimumPollers": 2})), E, "not both"),
+        ("T11", set("Resources/OrderProcessor/Properties/ReservedConcurrentExecutions", json!(19)), E, "at most 19"),
+        ("T11", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig", json!({"MaximumConcurrency": 1})), E, "from 2 to 1000"),
+        ("T11", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig", json!({"MaximumConcurrency": "1001"})), E, "from 2 to 1000"),
+        ("T11", remove("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig"), E, "at most 20"),
+        ("T12", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/FilterCriteria", json!({"Filters": [{"Pattern": "{\"body\":{\"v\":[1]}}"}]})), E, "no FilterCriteria"),
+        ("T14", set("Mappings/Timing/60/LeaseGraceMs", json!("302000")), E, "a lease, 362000 ms, below"),
+        ("T14", set("Resources/OrderProcessor/Properties/Environment/Variables/LEASE_GRACE_MS", json!("5 s")), E, "to be a number"),
+        ("T15", set("Resources/OrderProcessor/Properties/Environment/Variables/RETENTION_DAYS", json!(21)), E, "at least 22, not 21"),
+        ("T15", set("Parameters/RetentionDays/Default", json!(21)), E, "at least 22, not 21"),
+        ("T15", set("Resources/OrdersQueue/Properties/MessageRetentionPeriod", json!(345_601)), E, "at least 23"),
+        ("T15", set("Resources/OrderProcessor/Properties/Environment/Variables/MAX_ORDER_AGE_DAYS", json!("30")), E, "below RETENTION_DAYS"),
+        ("T15", set("Resources/OrderProcessor/Properties/Environment/Variables/RETENTION_DAYS", json!("a month")), E, "to be numbers"),
+    ]
+}
+
+#[rustfmt::skip]
+fn mutations_of_the_role() -> Vec<Mutation> {
+    const F: &str = "FunctionRole";
+    const P: &str = "OrderProcessor";
+    vec![
+        ("T13", remove("Resources/OrderProcessor/Properties/Role"), P, "a Role of this template"),
+        ("T13", set("Resources/OrderProcessor/Properties/Role", json!("arn:aws:iam::123456789012:role/admin")), P, "a Role of this template"),
+        ("T13", set("Resources/OrderProcessor/Properties/Policies", json!(["AmazonDynamoDBFullAccess"])), P, "no Policies"),
+        ("T13", set("Globals/Function/Policies", json!(["AmazonDynamoDBFullAccess"])), P, "no Policies"),
+        ("T13", set("Resources/FunctionRole/Properties/ManagedPolicyArns", json!(["arn:aws:iam::aws:policy/AdministratorAccess"])), F, "no managed policy"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ClaimOrders/Action", json!("dynamodb:*")), F, "no right to dynamodb:*"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ClaimOrders/Action", json!(["dynamodb:PutItem", "dynamodb:DeleteItem"])), F, "no right to dynamodb:DeleteItem"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ReadOrders/Action", json!(["dynamodb:GetItem", "DYNAMODB:scan"])), F, "no right to DYNAMODB:scan"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ReadOrders/Resource", json!("*")), F, "no right to dynamodb:GetItem on *"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ReadOrders/Resource", json!({"Fn::Sub": "${OrdersTable.Arn}*"})), F, "no right to dynamodb:GetItem"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ReadOrders", json!({"Effect": "Allow", "NotAction": "dynamodb:DeleteItem", "Resource": "*"})), F, "not of what is not"),
+        ("T13", remove("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/BackOff"), F, "the right to sqs:ChangeMessageVisibility"),
+        ("T13", set("Resources/FunctionRole/Properties/Policies/1", json!({"PolicyName": "more", "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}})), F, "no right to s3:GetObject"),
+        ("T13", set("Resources/More", json!({"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "more", "Roles": [{"Ref": "FunctionRole"}], "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sqs:PurgeQueue", "Resource": {"Fn::GetAtt": "OrdersQueue.Arn"}}]}}})), F, "no right to sqs:PurgeQueue"),
+        ("T13", set("Resources/FunctionRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", json!({"AWS": "*"})), F, "lambda.amazonaws.com alone"),
+        ("T13", set("Resources/FunctionRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", json!({"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]})), F, "lambda.amazonaws.com alone"),
+    ]
+}
+
+#[rustfmt::skip]
+fn mutations_of_the_function() -> Vec<Mutation> {
+    const P: &str = "OrderProcessor";
+    const T: &str = "OrdersTable";
+    vec![
+        ("T16", set("Resources/OrdersTable/Properties/TimeToLiveSpecification/AttributeName", json!("expire_at")), T, "expires_at"),
+        ("T16", set("Resources/OrdersTable/Properties/TimeToLiveSpecification/Enabled", json!(false)), T, "enabled"),
+        ("T16", remove("Resources/OrdersTable/Properties/TimeToLiveSpecification"), T, "expires_at"),
+        ("T16", set("Resources/OrdersTable/Properties/KeySchema/0/AttributeName", json!("id")), T, "the key pk"),
+        ("T16", vec![("Resources/OrderProcessor/Properties/Environment/Variables/LEASE_GRACE_MS", None), ("Resources/OrderProcessor/Properties/Environment/Variables/LEASE_GRACE", Some(json!(5000)))], P, "no variable LEASE_GRACE,"),
+        ("T16", remove("Resources/OrderProcessor/Properties/Environment/Variables/SERVICE"), P, "the variable SERVICE"),
+        ("T16", remove("Resources/OrderProcessor/Properties/Environment/Variables/STRIPE_SECRET_ARN"), P, "the variable STRIPE_SECRET_ARN"),
+        ("T16", set("Resources/OrderProcessor/Properties/Environment/Variables/STRIPE_API_KEY", json!("{{resolve:ssm:key}}")), P, "no variable STRIPE_API_KEY"),
+        ("T16", set("Globals/Function/Environment/Variables/RETENTION_DAY", json!(30)), P, "no variable RETENTION_DAY,"),
+        ("T17", remove("Resources/OrdersTable/DeletionPolicy"), T, "DeletionPolicy"),
+        ("T17", remove("Resources/OrdersTable/UpdateReplacePolicy"), T, "UpdateReplacePolicy"),
+        ("T17", set("Resources/OrdersTable/DeletionPolicy", json!("Delete")), T, "DeletionPolicy"),
+        ("T17", set("Resources/OrdersTable/Properties/DeletionProtectionEnabled", json!(false)), T, "in production"),
+        ("T17", set("Conditions/IsProduction", json!({"Fn::Equals": [{"Ref": "Environment"}, "production"]})), T, "in production"),
+        ("T17", set("Resources/OrdersTable/Properties/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled", json!(false)), T, "point-in-time"),
+        ("T17", set("Resources/OrdersTable/Properties/BillingMode", json!("PROVISIONED")), T, "PAY_PER_REQUEST"),
+        ("T20", set("Resources/OrderProcessor/Properties/Runtime", json!("provided.al2")), P, "provided.al2023"),
+        ("T20", remove("Resources/OrderProcessor/Properties/Architectures"), P, "Architectures"),
+        ("T20", remove("Resources/OrderProcessor/Properties/MemorySize"), P, "MemorySize"),
+        ("T20", remove("Resources/OrderProcessor/Properties/Timeout"), P, "Timeout"),
+        ("T20", set("Resources/OrderProcessor/Properties/Tracing", json!("PassThrough")), P, "Tracing"),
+        ("T20", set("Resources/OrderProcessor/Properties/LoggingConfig/LogFormat", json!("Text")), P, "JSON"),
+        ("T20", remove("Resources/FunctionLogGroup/Properties/RetentionInDays"), P, "RetentionInDays"),
+        ("T21", remove("Resources/OrderProcessor/Properties/AutoPublishAlias"), P, "AutoPublishAlias"),
+        ("T21", remove("Resources/OrderProcessor/Properties/AutoPublishAliasAllProperties"), P, "AllProperties"),
+        ("T21", set("Resources/OrderProcessor/Properties/DeploymentPreference/Type", json!("AllAtOnce")), P, "a canary"),
+        ("T21", set("Resources/OrderProcessor/Properties/DeploymentPreference/Enabled", json!(false)), P, "a canary"),
+        ("T21", set("Resources/OrderProcessor/Properties/DeploymentPreference/Alarms", json!([{"Ref": "FunctionErrorsAlarm"}])), P, "BatchItemFailures"),
+        ("T22", remove("Resources/NotificationsDeadLetterQueue/Properties/KmsMasterKeyId"), "NotificationsDeadLetterQueue", "the key that others have"),
+        ("T22", remove("Resources/OrderProcessor/Properties/KmsKeyArn"), P, "the key that others have"),
+        ("T22", remove("Resources/FunctionLogGroup/Properties/KmsKeyId"), "FunctionLogGroup", "the key that others have"),
+        ("T22", remove("Resources/WarehouseQueue/Properties/SqsManagedSseEnabled"), "WarehouseQueue", "encryption at rest"),
+        ("T22", set("Resources/OrdersTable/Properties/SSESpecification/SSEEnabled", json!(false)), T, "encryption at rest"),
+        ("T23", remove("Resources/OrdersQueue/Properties/MaximumMessageSize"), "OrdersQueue", "65536"),
+        ("T23", set("Resources/OrdersQueue/Properties/MaximumMessageSize", json!(65_535)), "OrdersQueue", "65536"),
+        ("T23", set("Resources/OrdersDeadLetterQueue/Properties/MaximumMessageSize", json!(65_536)), "OrdersDeadLetterQueue", "None"),
+    ]
+}
+
+#[rustfmt::skip]
+fn mutations_of_alarms() -> Vec<Mutation> {
+    const M: &str = "a metric of the code";
+    vec![
+        ("T18", remove("Resources/ParkedAlarm/Properties/AlarmActions"), "ParkedAlarm", "AlarmActions"),
+        ("T18", set("Resources/ParkedAlarm/Properties/AlarmActions", json!([])), "ParkedAlarm", "AlarmActions"),
+        ("T18", set("Resources/ParkedAlarm/Properties/AlarmActions", json!([{"Ref": "AlarmTopicArn"}])), "ParkedAlarm", "AlarmActions"),
+        ("T18", set("Resources/ParkedAlarm/Properties/ActionsEnabled", json!(false)), "ParkedAlarm", "AlarmActions"),
+        ("T18", remove("Resources/RetryRateAlarm/Properties/TreatMissingData"), "RetryRateAlarm", "notBreaching"),
+        ("T18", set("Resources/RetryRateAlarm/Properties/TreatMissingData", json!("missing")), "RetryRateAlarm", "notBreaching"),
+        ("T18", remove("Resources/ConflictAlarm/Properties/AlarmDescription"), "ConflictAlarm", "a runbook"),
+        ("T18", set("Resources/ConflictAlarm/Properties/AlarmDescription", json!("Conflicts. See the wiki.")), "ConflictAlarm", "a runbook"),
+        ("T18", set("Resources/ConflictAlarm/Properties/AlarmDescription", json!({"Fn::Sub": "Conflicts. ${RunbookBase}/conflicts.md"})), "ConflictAlarm", "a runbook"),
+        ("T18", remove("Resources/LastAttemptAlarm"), "the stack", "an alarm for last-attempt.md"),
+        ("T18", set("Resources/ConcurrencyAlarm/Condition", json!("HasOwnTopic")), "the stack", "an alarm for concurrency.md"),
+        ("T19", set("Resources/ParkedAlarm/Properties/MetricName", json!("ParkedOrders")), "ParkedAlarm", M),
+        ("T19", set("Resources/ParkedAlarm/Properties/Namespace", json!("OrderProcesser")), "ParkedAlarm", "that AWS has"),
+        ("T19", remove("Resources/ParkedAlarm/Properties/Dimensions/1"), "ParkedAlarm", M),
+        ("T19", set("Resources/ParkedAlarm/Properties/Dimensions/0/Value", json!("order-processor")), "ParkedAlarm", M),
+        ("T19", set("Resources/RetryRateAlarm/Properties/Metrics/1/MetricStat/Metric/MetricName", json!("Redelivery")), "RetryRateAlarm", M),
+        ("T19", set("Resources/FunctionErrorsAlarm/Properties/MetricName", json!("Error")), "FunctionErrorsAlarm", "that AWS has"),
+        ("T19", set("Resources/OldestMessageAlarm/Properties/Dimensions/0/Name", json!("Queue")), "OldestMessageAlarm", "that AWS has"),
+        ("T19", set("Resources/OldestMessageAlarm/Properties/Dimensions/0/Value", json!("orders")), "OldestMessageAlarm", "of this stack"),
+        ("T19", set("Resources/Dashboard/Properties/DashboardBody", json!("{")), "Dashboard", "JSON"),
+        ("T19", set("Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "{\"widgets\":[{\"properties\":{\"metrics\":[[\"OrderProcessor\",\"Parked\",\"service\",\"${Service}\",\"environment\",\"${Environment}\"],[\".\",\"Park\",\".\",\".\",\".\",\".\"]]}}]}"})), "Dashboard", M),
+    ]
+}
+
+/// Makes the change; a path through a list names an index or a statement's `Sid`.
+fn change(template: &mut Value, (path, value): &Change) {
+    let (parent, last) = path.rsplit_once('/').expect("a path");
+    let mut place = template;
+    for segment in parent.split('/') {
+        place = match place {
+            Value::Array(entries) => {
+                let index = index(entries, segment);
+                &mut entries[index]
+            }
+            other => other.as_object_mut().expect(path).entry(segment).or_insert_with(|| json!({})),
+        };
+    }
+    match (place, value) {
+        (Value::Array(entries), value) => {
+            let index = index(entries, last);
+            match value {
+                Some(value) if index == entries.len() => entries.push(value.clone()),
+                Some(value) => entries[index] = value.clone(),
+                None => drop(entries.remove(index)),
+            }
+        }
+        (place, Some(value)) => drop(place.as_object_mut().expect(path).insert(last.into(), value.clone())),
+        (place, None) => drop(place.as_object_mut().expect(path).remove(last).expect(path)),
+    }
+}
+
+fn index(entries: &[Value], segment: &str) -> usize {
+    let named = entries.iter().position(|entry| entry["Sid"] == segment);
+    named.or_else(|| segment.parse().ok()).unwrap_or_else(|| panic!("no {segment} in {entries:?}"))
+}
+
+fn all() -> Vec<Mutation> {
+    let tables = [
+        mutations_of_queues(),
+        mutations_of_polling(),
+        mutations_of_the_role(),
+        mutations_of_the_function(),
+        mutations_of_alarms(),
+    ];
+    tables.into_iter().flatten().collect()
+}
+
+#[test]
+fn every_rule_catches_the_templates_that_break_it() {
+    let mut missed = Vec::new();
+    for (rule, changes, resource, wanted) in all() {
+        let mut template = template();
+        for one in &changes {
+            change(&mut template, one);
+        }
+        let found = findings(&template);
+        let start = format!("{rule} {resource}: wants ");
+        if !found.iter().any(|one| one.starts_with(&start) && one.contains(wanted)) {
+            missed.push(format!("{start}..{wanted}.. after {changes:?}, but found {found:#?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn every_rule_has_templates_that_break_it() {
+    let rules: Vec<&str> = all().iter().map(|(rule, ..)| *rule).collect();
+    for (rule, _) in RULES {
+        assert!(rules.contains(&rule), "{rule} was never seen to catch anything");
+    }
+}
