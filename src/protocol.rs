@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::workflow::{Position, StepId, Workflow};
 
-pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
+pub use operator::{NotAllowed, Statement, cancel, compensate_parked, erase, mark, resume, signed};
 pub use progress::{Settled, conclude};
 
 /// The condition of a write: all that is said here must hold, or nothing is written.
@@ -140,6 +140,7 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         key_epoch_ms: None,
         result: None,
         expires_at: None,
+        operator_log: Vec::new(),
     };
     Write { guard: Guard { absent: true, ..Guard::default() }, before: None, after, stock: Vec::new() }
 }
