@@ -4,11 +4,14 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::cancel::Cancel;
 use crate::demo::Demo;
 use crate::dev::Dev;
 use crate::environment;
+use crate::erase::Erase;
 use crate::get::Get;
 use crate::list::List;
+use crate::parked::Parked;
 use crate::report::Report;
 use crate::send::Send;
 use crate::stock::Stock;
@@ -16,7 +19,7 @@ use crate::table::Table;
 use crate::target::Target;
 use crate::timeline::Timeline;
 
-/// Sends orders, shows what became of them, keeps stock, and runs everything locally.
+/// Sends orders, shows what became of them, decides those that are stuck, keeps stock, and runs everything locally.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found.
 #[derive(Debug, Parser)]
@@ -65,6 +68,9 @@ enum OnTarget {
     Timeline(Timeline),
     List(List),
     Stock(Stock),
+    Cancel(Cancel),
+    Parked(Parked),
+    Erase(Erase),
 }
 
 impl Cli {
@@ -93,13 +99,16 @@ impl Cli {
 
 impl OnTarget {
     async fn run(&self, target: &Target) -> Result<Report> {
-        let table = Table::new(target.dynamodb(), &target.table);
+        let table = Table::of(target);
         match self {
             OnTarget::Send(send) => send.run(target).await,
             OnTarget::Get(get) => get.run(&table).await,
             OnTarget::Timeline(timeline) => timeline.run(&table).await,
             OnTarget::List(list) => list.run(&table).await,
             OnTarget::Stock(stock) => stock.run(&table).await,
+            OnTarget::Cancel(cancel) => cancel.run(target).await,
+            OnTarget::Parked(parked) => parked.run(target).await,
+            OnTarget::Erase(erase) => erase.run(target).await,
         }
     }
 }

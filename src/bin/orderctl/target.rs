@@ -86,6 +86,12 @@ impl Target {
         aws_sdk_sqs::Client::new(&self.sdk)
     }
 
+    /// The name of whose credentials these are, if AWS tells.
+    pub async fn caller(&self) -> Option<String> {
+        let identity = aws_sdk_sts::Client::new(&self.sdk).get_caller_identity().send().await.ok()?;
+        identity.arn.map(|arn| arn.rsplit('/').next().unwrap_or(&arn).to_owned())
+    }
+
     /// The URL of the queue of order messages.
     pub async fn orders_queue(&self) -> Result<String> {
         if let Some(url) = &self.queue_url {
