@@ -1,6 +1,8 @@
 //! The built command line against a served AWS: what it prints, where, and how it exits.
 
+mod afternoon;
 mod cancelling;
+mod dead_letters;
 mod orders;
 mod parked;
 mod running;
@@ -113,6 +115,8 @@ async fn wrong_usage_is_exit_code_2_and_says_so_on_standard_error() {
         &["parked", "resume", "ord-1", "--why", "up again", "--rate", "1001"],
         &["parked", "mark-done", "ord-1", "charge_payment", "--outcome", "pi_1", "--why", "seen"],
         &["list", "--unfinished", "--status", "PARKED"],
+        &["dlq", "redrive", "--reason", "lost"],
+        &["dlq", "list", "--older-than", "1w"],
         &["dance"],
     ] {
         let run = run(wrong, "").await;

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::cancel::Cancel;
 use crate::demo::Demo;
 use crate::dev::Dev;
+use crate::dlq::Dlq;
 use crate::environment;
 use crate::erase::Erase;
 use crate::get::Get;
@@ -50,6 +51,9 @@ pub struct TargetOptions {
     /// The queue of order messages [env: ORDERS_QUEUE_URL] [default: the queue named orders]
     #[arg(long, global = true, value_name = "URL")]
     pub queue_url: Option<String>,
+    /// Its dead-letter queue [env: DEAD_LETTER_QUEUE_URL] [default: where that queue sends what it gives up]
+    #[arg(long, global = true, value_name = "URL")]
+    pub dlq_url: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,14 +75,16 @@ enum OnTarget {
     Cancel(Cancel),
     Parked(Parked),
     Erase(Erase),
+    Dlq(Dlq),
 }
 
 impl Cli {
     /// How to call this program again for the same target: what hints begin with.
     pub fn command_name(&self) -> String {
-        let TargetOptions { stack, endpoint, table, queue_url } = &self.target;
-        let options = [("stack", stack), ("endpoint", endpoint), ("table", table), ("queue-url", queue_url)];
-        let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
+        let TargetOptions { stack, endpoint, table, queue_url, dlq_url } = &self.target;
+        let queues = [("queue-url", queue_url), ("dlq-url", dlq_url)];
+        let options = [("stack", stack), ("endpoint", endpoint), ("table", table)].into_iter().chain(queues);
+        let given = options.filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
         format!("{}{}", environment::program(), given.collect::<String>())
     }
 
@@ -109,6 +115,7 @@ impl OnTarget {
             OnTarget::Cancel(cancel) => cancel.run(target).await,
             OnTarget::Parked(parked) => parked.run(target).await,
             OnTarget::Erase(erase) => erase.run(target).await,
+            OnTarget::Dlq(dlq) => dlq.run(target).await,
         }
     }
 }

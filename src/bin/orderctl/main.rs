@@ -16,6 +16,7 @@ mod change;
 mod cli;
 mod demo;
 mod dev;
+mod dlq;
 mod draft;
 mod duration;
 mod environment;
