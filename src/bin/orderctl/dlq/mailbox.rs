@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -48,8 +50,8 @@ impl Mailbox {
     /// so that nothing comes twice. A group of a FIFO queue shows no more than one delivery's worth.
     pub async fn take(&mut self, wanted: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>> {
         let mut letters = BTreeMap::new();
-        let mut empty = 0;
-        while empty < EMPTY {
+        let (expected, mut empty) = (self.count().await?, 0);
+        while empty == 0 || (letters.len() < expected && empty < EMPTY) {
             // A long poll asks all of the queue's machines; the first look need not wait.
             let wait = i32::from(empty > 0);
             let received = self.receive(wait).await?;
@@ -60,6 +62,16 @@ impl Mailbox {
             }
         }
         Ok(letters.into_values().filter(wanted).collect())
+    }
+
+    /// How many are visible, as far as SQS knows.
+    async fn count(&self) -> Result<usize> {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
+        let found =
+            request.send().await.map_err(|error| failure::aws("reading the dead-letter queue", error))?;
+        let count = found.attributes.and_then(|mut all| all.remove(&name));
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
     async fn receive(&self, wait_seconds: i32) -> Result<Vec<Letter>> {
