@@ -3,6 +3,7 @@
 mod afternoon;
 mod cancelling;
 mod dead_letters;
+mod health;
 mod orders;
 mod parked;
 mod running;
@@ -117,6 +118,8 @@ async fn wrong_usage_is_exit_code_2_and_says_so_on_standard_error() {
         &["list", "--unfinished", "--status", "PARKED"],
         &["dlq", "redrive", "--reason", "lost"],
         &["dlq", "list", "--older-than", "1w"],
+        &["--endpoint", "http://127.0.0.1:1", "stats", "--watch", "--json"],
+        &["stats", "--watch", "--log", "-"],
         &["dance"],
     ] {
         let run = run(wrong, "").await;

@@ -8,13 +8,16 @@ use crate::cancel::Cancel;
 use crate::demo::Demo;
 use crate::dev::Dev;
 use crate::dlq::Dlq;
+use crate::doctor::Doctor;
 use crate::environment;
 use crate::erase::Erase;
 use crate::get::Get;
 use crate::list::List;
 use crate::parked::Parked;
+use crate::pause::{Pause, Unpause};
 use crate::report::Report;
 use crate::send::Send;
+use crate::stats::Stats;
 use crate::stock::Stock;
 use crate::table::Table;
 use crate::target::Target;
@@ -76,6 +79,10 @@ enum OnTarget {
     Parked(Parked),
     Erase(Erase),
     Dlq(Dlq),
+    Pause(Pause),
+    Unpause(Unpause),
+    Stats(Stats),
+    Doctor(Doctor),
 }
 
 impl Cli {
@@ -93,6 +100,10 @@ impl Cli {
         let starts_its_own = matches!(self.command, Command::Demo(_) | Command::Dev(_));
         if starts_its_own && self.target != TargetOptions::default() {
             let problem = "demo and dev start a stack of their own: leave out the options that name one";
+            Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
+        }
+        if matches!(&self.command, Command::OnTarget(OnTarget::Stats(stats)) if stats.watch && self.json) {
+            let problem = "--json prints one document, and --watch many: take one of them";
             Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
         match &self.command {
@@ -116,6 +127,10 @@ impl OnTarget {
             OnTarget::Parked(parked) => parked.run(target).await,
             OnTarget::Erase(erase) => erase.run(target).await,
             OnTarget::Dlq(dlq) => dlq.run(target).await,
+            OnTarget::Pause(pause) => pause.run(target).await,
+            OnTarget::Unpause(unpause) => unpause.run(target).await,
+            OnTarget::Stats(stats) => stats.run(target).await,
+            OnTarget::Doctor(doctor) => doctor.run(target).await,
         }
     }
 }

@@ -33,6 +33,11 @@ impl Report {
         Report::new(Value::Null, "")
     }
 
+    /// The form for people.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// With a command to try next.
     pub fn and_next(mut self, command: impl Into<String>) -> Self {
         self.next.push(command.into());

@@ -23,6 +23,8 @@ mod output {
     pub const ORDERS_TABLE: &str = "OrdersTableName";
     pub const ORDERS_QUEUE: &str = "OrdersQueueUrl";
     pub const DEAD_LETTER_QUEUE: &str = "DeadLetterQueueUrl";
+    pub const FUNCTION: &str = "FunctionName";
+    pub const MAPPING: &str = "EventSourceMappingId";
 }
 
 const ORDERS_QUEUE_URL: &str = "ORDERS_QUEUE_URL";
@@ -50,6 +52,8 @@ pub struct Target {
     pub table: String,
     queue_url: Option<String>,
     dead_letter_queue_url: Option<String>,
+    function: Option<String>,
+    mapping_id: Option<String>,
 }
 
 impl Target {
@@ -82,6 +86,8 @@ impl Target {
                 .clone()
                 .or_else(|| outputs.remove(output::DEAD_LETTER_QUEUE))
                 .or_else(|| from_environment(name::DEAD_LETTER_QUEUE_URL)),
+            function: outputs.remove(output::FUNCTION),
+            mapping_id: outputs.remove(output::MAPPING),
             sdk,
         })
     }
@@ -89,6 +95,21 @@ impl Target {
     /// A client for the table.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk)
+    }
+
+    /// How AWS is reached.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// The name of the stack's function.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// The ID of the event source mapping between the stack's queue and its function.
+    pub fn mapping_id(&self) -> Option<&str> {
+        self.mapping_id.as_deref()
     }
 
     /// A client for the queues.
