@@ -3,6 +3,7 @@
 mod afternoon;
 mod cancelling;
 mod dead_letters;
+mod deployed;
 mod health;
 mod orders;
 mod parked;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::audit::Audit;
 use crate::cancel::Cancel;
 use crate::demo::Demo;
 use crate::dev::Dev;
@@ -83,6 +84,7 @@ enum OnTarget {
     Unpause(Unpause),
     Stats(Stats),
     Doctor(Doctor),
+    Audit(Audit),
 }
 
 impl Cli {
@@ -131,6 +133,7 @@ impl OnTarget {
             OnTarget::Unpause(unpause) => unpause.run(target).await,
             OnTarget::Stats(stats) => stats.run(target).await,
             OnTarget::Doctor(doctor) => doctor.run(target).await,
+            OnTarget::Audit(audit) => audit.run(target).await,
         }
     }
 }

@@ -107,6 +107,21 @@ impl Table {
         Ok((records, false))
     }
 
+    /// Every order, and the keys of the items that are no order record of this version, with why.
+    pub async fn every_order(&self) -> Result<(Vec<Record>, Vec<(String, String)>)> {
+        let mut pages = self.scan("ORDER#").into_paginator().items().send();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| self.failed(error))?;
+            let key = item.get(KEY_ATTRIBUTE).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+            match serde_dynamo::from_item(item) {
+                Ok(record) => records.push(record),
+                Err(error) => unreadable.push((key, format!("cannot be read: {error}"))),
+            }
+        }
+        Ok((records, unreadable))
+    }
+
     /// Every SKU with how many of it are available.
     pub async fn stock(&self) -> Result<BTreeMap<String, u64>> {
         let mut pages = self.scan("STOCK#").into_paginator().items().send();

@@ -1,4 +1,4 @@
-//! `orderctl stats`, `doctor`, `pause` and `unpause`.
+//! `orderctl stats`, `audit`, `doctor`, `pause` and `unpause`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::World;
 use super::orders::{completed, parked};
 use super::parked::claimed;
 use super::target::with_a_stack;
-use crate::local_world::{over_http, table};
+use crate::local_world::{TABLE, over_http, s, table};
 
 /// A world with the queues of the local stack.
 async fn with_all_queues() -> World {
@@ -122,4 +122,24 @@ async fn what_is_no_deployed_stack_cannot_be_paused() {
         let run = world.run(&[command]).await;
         assert!(run.code == 1 && run.err.contains("--stack NAME"), "{run:?}");
     }
+}
+
+#[tokio::test]
+async fn an_audit_tells_what_cannot_be_and_reads_what_is_no_record() {
+    let world = World::new().await;
+    world.run(&["stock", "set", "mug", "5"]).await;
+    world.put(&completed("ord-1")).await;
+    let audit = world.json(&["audit"]).await;
+    assert_eq!((&audit["balanced"], &audit["stock"]["mug"]["sold"]), (&json!(true), &json!(2)), "{audit}");
+    world.put(&Record { expires_at: None, ..completed("ord-2") }).await;
+    let item =
+        world.table.put_item().table_name(TABLE).item("pk", s("ORDER#ord-3")).item("status", s("LOST"));
+    item.send().await.unwrap();
+    let run = world.run(&["audit", "--json"]).await;
+    let audit = run.document();
+    assert_eq!((run.code, &audit["orders"]), (1, &json!(3)));
+    let subjects = audit["contradictions"].as_array().unwrap().iter();
+    let subjects: Vec<_> = subjects.map(|one| one["subject"].as_str().unwrap()).collect();
+    assert_eq!(subjects, ["ORDER#ord-3", "ord-2", "pi_1", "shp_1"], "{audit}");
+    assert!(world.run(&["audit"]).await.out.contains("never expires"));
 }
