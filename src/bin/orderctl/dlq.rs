@@ -2,6 +2,7 @@
 
 mod letter;
 mod mailbox;
+mod prospect;
 mod redrive;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::target::Target;
 use crate::{duration, failure};
 use letter::{Letter, Reason};
 use mailbox::Mailbox;
+use prospect::Judge;
 use redrive::Redrive;
 
 /// List, show and redrive the dead-lettered messages
@@ -94,10 +96,10 @@ async fn look(target: &Target, filter: &Filter) -> Result<Vec<Letter>> {
 
 async fn list(target: &Target, filter: &Filter) -> Result<Report> {
     let letters = look(target, filter).await?;
-    let judge = redrive::Judge::new(target);
+    let judge = Judge::new(target).await;
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
     for letter in &letters {
-        let prospect = judge.prospect(letter).await?;
+        let prospect = judge.prospect(letter).await;
         let mut document = letter.summary();
         document["would"] = json!(prospect.name());
         document["detail_now"] = json!(prospect.detail());
@@ -127,7 +129,7 @@ async fn show(target: &Target, id: &str) -> Result<Report> {
         let next = "what there is: orderctl dlq list; somebody else may be looking at it at the moment";
         return Err(failure::not_found(format!("no message {id} is in the dead-letter queue"), next));
     };
-    let prospect = redrive::Judge::new(target).prospect(letter).await?;
+    let prospect = Judge::new(target).await.prospect(letter).await;
     let mut document = letter.summary();
     document["attributes"] = json!(letter.attributes);
     document["body"] = json!(letter.body);

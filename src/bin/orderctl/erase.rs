@@ -12,8 +12,8 @@ use crate::target::Target;
 /// Take the order message, and with it the customer's data, off a parked order
 ///
 /// What is lost: nobody can carry the order on, or turn it back, from the record alone. It can still be marked and
-/// compensated on the record; workers act on that only once the same message is given to `parked resume --message`,
-/// or comes again from its producer.
+/// compensated on the record; workers act on that only once the same message, as its producer has it, is given to
+/// `parked resume --message`.
 #[derive(Debug, Args)]
 pub struct Erase {
     /// Which order
@@ -23,9 +23,8 @@ pub struct Erase {
     change: Change,
 }
 
-const LOST: &str = "the order message is gone from the record; to go on or to turn back, a worker needs it once more: \
-    from the producer, or by parked resume --message FILE. The record keeps order ID, fingerprint, \
-    payment and shipment IDs";
+const LOST: &str = "the order message is gone from the record; to go on or to turn back, a worker needs it once more, \
+    from its producer: parked resume --message FILE. The record keeps order ID, fingerprint, payment and shipment IDs";
 
 impl Erase {
     /// Erases it.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::World;
 use super::orders::completed;
 use super::parked::claimed;
-use crate::local_world::queue;
+use crate::local_world::{TABLE, queue, s};
 use crate::world::order_json;
 
 /// An order of this hour, so that it is not too old to run.
@@ -159,6 +159,21 @@ async fn what_could_not_be_sent_is_not_deleted() {
     let run = world.run(&["dlq", "redrive", "--queue-url", &nowhere, "--dlq-url", &dlq, "--json"]).await;
     assert_eq!((run.code, &run.document()["counts"]), (1, &json!({ "failed": 1 })), "{run:?}");
     assert_eq!(world.messages(&dlq).await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_record_that_cannot_be_read_does_not_keep_the_others_back() {
+    let (world, dlq) = with_dead_letters().await;
+    for id in ["ord-1", "ord-2", "ord-3"] {
+        dead(&world, &dlq, &fresh(id).to_string(), None).await;
+    }
+    let item =
+        world.table.put_item().table_name(TABLE).item("pk", s("ORDER#ord-2")).item("status", s("LOST"));
+    item.send().await.unwrap();
+    assert_eq!(by_order(&world.json(&["dlq", "list"]).await, "would")["ord-2"], "unknown");
+    let run = world.run(&["dlq", "redrive", "--json"]).await;
+    assert_eq!((run.code, &run.document()["counts"]), (1, &json!({ "failed": 1, "redriven": 2 })), "{run:?}");
+    assert_eq!((world.bodies().await.len(), world.messages(&dlq).await.len()), (2, 1));
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub struct Resume {
 #[derive(Debug, Serialize)]
 struct Line {
     order_id: String,
-    /// `resumed`, `sent` (it was resumed before), `skipped`, `not_sent`.
+    /// `resumed`, `sent` (it was resumed before), `skipped`, `not_sent`, `failed`.
     outcome: &'static str,
     detail: String,
 }
@@ -92,7 +92,8 @@ impl Resume {
             if !self.change.dry_run {
                 ticks.tick().await;
             }
-            lines.push(resumption.one(record).await?);
+            let line = resumption.one(record).await;
+            lines.push(line.unwrap_or_else(|error| Line::new(record, "failed", format!("{error:#}"))));
             if records.len() > 1 {
                 eprintln!(
                     "{} of {}: {} {}",
