@@ -14,7 +14,7 @@ use crate::order::{Fingerprint, Order};
 use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
 use crate::workflow::{Position, StepId, Workflow};
 
-pub use operator::{NotAllowed, Statement, cancel, compensate_parked, mark, resume};
+pub use operator::{NotAllowed, Statement, cancel, compensate_parked, erase, mark, resume, signed};
 pub use progress::{Settled, conclude};
 pub use write::{Guard, Shortage, StockMove, Write, Written};
 
@@ -51,6 +51,7 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         key_epoch_ms: None,
         result: None,
         expires_at: None,
+        operator_log: Vec::new(),
     };
     Write { guard: Guard { absent: true, ..Guard::default() }, before: None, after, stock: Vec::new() }
 }

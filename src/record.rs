@@ -321,6 +321,22 @@ pub struct Record {
     /// When DynamoDB may delete the item. Only on finished orders.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<UnixSeconds>,
+    /// What people changed, the last of it. Workers carry it along; no customer sees it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub operator_log: Vec<Intervention>,
+}
+
+/// A change of a record by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Intervention {
+    /// When.
+    pub at_ms: UnixMillis,
+    /// Who.
+    pub who: String,
+    /// What: `cancel`, `resume`, `mark-done charge_payment`.
+    pub what: String,
+    /// Why.
+    pub why: String,
 }
 
 impl Record {

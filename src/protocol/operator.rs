@@ -1,7 +1,7 @@
 //! What people may write: cancel, and what to do with a parked order. Each is a conditional write like any other.
 
 use crate::clock::UnixMillis;
-use crate::record::{Outcome, REFUSAL, Record, Refusal, Status};
+use crate::record::{Intervention, Outcome, REFUSAL, Record, Refusal, Status};
 use crate::workflow::{Effect, Event, Move, Position, StepId, Workflow};
 
 use super::{Guard, Write, update};
@@ -43,6 +43,9 @@ pub enum NotAllowed {
     /// The order is past the point of no return.
     #[error("{0} is past the point of no return: the order can only go forward")]
     PastReturn(String),
+    /// The message was erased before.
+    #[error("there is no order message on the record")]
+    NoMessage,
     /// The record is of another workflow.
     #[error("the record names a step this version does not know: {0}")]
     UnknownStep(String),
@@ -175,6 +178,45 @@ pub fn compensate_parked(
         return Err(NotAllowed::PastReturn(seen.step.clone()));
     };
     Ok(update(parked_at(seen), seen, compensating(workflow, seen, first_undo, who, now)))
+}
+
+/// Takes the order message, and with it the customer's data, off a parked order. Workers cannot go on with it then
+/// until the same message comes once more from its producer.
+///
+/// # Errors
+/// [`NotAllowed`] if the order is not parked, or has no message.
+pub fn erase(seen: &Record, now: UnixMillis) -> Result<Write, NotAllowed> {
+    match (seen.status, &seen.order) {
+        (Status::Parked, Some(_)) => {}
+        (Status::Parked, None) => return Err(NotAllowed::NoMessage),
+        (status, _) => return Err(NotAllowed::NotParked(status)),
+    }
+    let after = Record { order: None, fence: seen.fence.next(), updated_at_ms: now, ..seen.clone() };
+    Ok(update(parked(seen), seen, after))
+}
+
+/// The most changes by people that a record remembers: an item stays small, and more tell no more.
+const LOGGED: usize = 10;
+/// The most characters of a name and of a reason.
+const LOGGED_CHARACTERS: usize = 200;
+
+/// An operator's write with who, when and why on the record.
+///
+/// It holds only on the record that was seen: the log is written as a whole, and no entry of another operator may be
+/// lost. A cancellation is the one write that leaves the fence as it is, so a second one must find none.
+pub fn signed(write: Write, by: &Intervention) -> Write {
+    let Some(before) = &write.before else { return write };
+    let guard = Guard {
+        fence: Some(before.fence),
+        not_cancelled: before.cancel_requested != write.after.cancel_requested,
+        ..write.guard
+    };
+    let capped = |text: &str| text.chars().take(LOGGED_CHARACTERS).collect();
+    let by = Intervention { who: capped(&by.who), why: capped(&by.why), ..by.clone() };
+    let log = before.operator_log.iter().cloned().chain([by]);
+    let old = (before.operator_log.len() + 1).saturating_sub(LOGGED);
+    let after = Record { operator_log: log.skip(old).collect(), ..write.after };
+    Write { guard, after, before: write.before, stock: write.stock }
 }
 
 fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: UnixMillis) -> Record {

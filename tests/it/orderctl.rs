@@ -1,6 +1,12 @@
 //! The built command line against a served AWS: what it prints, where, and how it exits.
 
+mod afternoon;
+mod cancelling;
+mod dead_letters;
+mod deployed;
+mod health;
 mod orders;
+mod parked;
 mod running;
 mod sending;
 mod stock;
@@ -102,6 +108,19 @@ async fn wrong_usage_is_exit_code_2_and_says_so_on_standard_error() {
         &["stock", "set", "mug", "-1"],
         &["demo", "--stack", "shop"],
         &["dev", "--endpoint", "http://127.0.0.1:1"],
+        &["cancel", "ord-1"],
+        &["cancel", "ord-1", "--why", ""],
+        &["erase", "ord-1"],
+        &["parked", "resume", "--why", "up again"],
+        &["parked", "resume", "ord-1", "--all", "--why", "up again"],
+        &["parked", "resume", "ord-1", "--why", "up again", "--rate", "0"],
+        &["parked", "resume", "ord-1", "--why", "up again", "--rate", "1001"],
+        &["parked", "mark-done", "ord-1", "charge_payment", "--outcome", "pi_1", "--why", "seen"],
+        &["list", "--unfinished", "--status", "PARKED"],
+        &["dlq", "redrive", "--reason", "lost"],
+        &["dlq", "list", "--older-than", "1w"],
+        &["--endpoint", "http://127.0.0.1:1", "stats", "--watch", "--json"],
+        &["stats", "--watch", "--log", "-"],
         &["dance"],
     ] {
         let run = run(wrong, "").await;

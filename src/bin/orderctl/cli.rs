@@ -4,19 +4,27 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::audit::Audit;
+use crate::cancel::Cancel;
 use crate::demo::Demo;
 use crate::dev::Dev;
+use crate::dlq::Dlq;
+use crate::doctor::Doctor;
 use crate::environment;
+use crate::erase::Erase;
 use crate::get::Get;
 use crate::list::List;
+use crate::parked::Parked;
+use crate::pause::{Pause, Unpause};
 use crate::report::Report;
 use crate::send::Send;
+use crate::stats::Stats;
 use crate::stock::Stock;
 use crate::table::Table;
 use crate::target::Target;
 use crate::timeline::Timeline;
 
-/// Sends orders, shows what became of them, keeps stock, and runs everything locally.
+/// Sends orders, shows what became of them, decides those that are stuck, keeps stock, and runs everything locally.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found.
 #[derive(Debug, Parser)]
@@ -47,6 +55,9 @@ pub struct TargetOptions {
     /// The queue of order messages [env: ORDERS_QUEUE_URL] [default: the queue named orders]
     #[arg(long, global = true, value_name = "URL")]
     pub queue_url: Option<String>,
+    /// Its dead-letter queue [env: DEAD_LETTER_QUEUE_URL] [default: where that queue sends what it gives up]
+    #[arg(long, global = true, value_name = "URL")]
+    pub dlq_url: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,14 +76,24 @@ enum OnTarget {
     Timeline(Timeline),
     List(List),
     Stock(Stock),
+    Cancel(Cancel),
+    Parked(Parked),
+    Erase(Erase),
+    Dlq(Dlq),
+    Pause(Pause),
+    Unpause(Unpause),
+    Stats(Stats),
+    Doctor(Doctor),
+    Audit(Audit),
 }
 
 impl Cli {
     /// How to call this program again for the same target: what hints begin with.
     pub fn command_name(&self) -> String {
-        let TargetOptions { stack, endpoint, table, queue_url } = &self.target;
-        let options = [("stack", stack), ("endpoint", endpoint), ("table", table), ("queue-url", queue_url)];
-        let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
+        let TargetOptions { stack, endpoint, table, queue_url, dlq_url } = &self.target;
+        let queues = [("queue-url", queue_url), ("dlq-url", dlq_url)];
+        let options = [("stack", stack), ("endpoint", endpoint), ("table", table)].into_iter().chain(queues);
+        let given = options.filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
         format!("{}{}", environment::program(), given.collect::<String>())
     }
 
@@ -81,6 +102,10 @@ impl Cli {
         let starts_its_own = matches!(self.command, Command::Demo(_) | Command::Dev(_));
         if starts_its_own && self.target != TargetOptions::default() {
             let problem = "demo and dev start a stack of their own: leave out the options that name one";
+            Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
+        }
+        if matches!(&self.command, Command::OnTarget(OnTarget::Stats(stats)) if stats.watch && self.json) {
+            let problem = "--json prints one document, and --watch many: take one of them";
             Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
         match &self.command {
@@ -93,13 +118,22 @@ impl Cli {
 
 impl OnTarget {
     async fn run(&self, target: &Target) -> Result<Report> {
-        let table = Table::new(target.dynamodb(), &target.table);
+        let table = Table::of(target);
         match self {
             OnTarget::Send(send) => send.run(target).await,
             OnTarget::Get(get) => get.run(&table).await,
             OnTarget::Timeline(timeline) => timeline.run(&table).await,
             OnTarget::List(list) => list.run(&table).await,
             OnTarget::Stock(stock) => stock.run(&table).await,
+            OnTarget::Cancel(cancel) => cancel.run(target).await,
+            OnTarget::Parked(parked) => parked.run(target).await,
+            OnTarget::Erase(erase) => erase.run(target).await,
+            OnTarget::Dlq(dlq) => dlq.run(target).await,
+            OnTarget::Pause(pause) => pause.run(target).await,
+            OnTarget::Unpause(unpause) => unpause.run(target).await,
+            OnTarget::Stats(stats) => stats.run(target).await,
+            OnTarget::Doctor(doctor) => doctor.run(target).await,
+            OnTarget::Audit(audit) => audit.run(target).await,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `orderctl dev`: the local stack, until Ctrl-C.
 
-use anyhow::Result;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use clap::Args;
 use order_processor::local::function_host::OutputLine;
 use order_processor::local::stack::Stack;
@@ -20,6 +24,9 @@ pub struct Dev {
     /// How many processes of the function
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     environments: u8,
+    /// Also write what the function says to this file, as the JSON lines they are: for timeline and stats --log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 }
 
 const STOCK: [(&str, u64); 3] = [("cap", 500), ("mug", 10_000), ("poster", 3)];
@@ -33,7 +40,17 @@ impl Dev {
             options.port = self.port;
             options.environments = usize::from(self.environments);
         };
-        let stack = local::start(adjust, |line| say(&line)).await?;
+        let log = self.log.as_ref().map(|path| {
+            let open = File::options().create(true).append(true).open(path);
+            open.with_context(|| format!("opening {}", path.display()))
+        });
+        let log = log.transpose()?;
+        let told = move |line: OutputLine| {
+            say(&line);
+            // Whoever watches the terminal loses nothing if the disk is full.
+            log.as_ref().map(|mut log| writeln!(log, "{}", line.line));
+        };
+        let stack = local::start(adjust, told).await?;
         let until_asked = async {
             local::load_stock(&local::table(&stack), &STOCK).await?;
             match json {

@@ -81,6 +81,7 @@ pub fn document(record: &Record) -> Value {
         "outcomes": record.outcomes,
         "fingerprint": record.fingerprint,
         "workflow_version": record.workflow_version,
+        "changed_by": record.operator_log,
     })
 }
 
@@ -98,7 +99,8 @@ pub fn result(record: &Record) -> Option<Value> {
 const ANSWER: [&str; 7] =
     ["total", "currency", "payment_id", "shipment_id", "reason", "detail", "finished_at"];
 
-fn text(record: &Record) -> String {
+/// The order as people see it.
+pub fn text(record: &Record) -> String {
     let mut text = format!("{}  {}\n", record.order_id(), coloured(record.status));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<14} {value}");
@@ -119,6 +121,7 @@ fn text(record: &Record) -> String {
     }
     line("claimed_at", &record.claimed_at_ms.to_rfc3339());
     line("attempts", &record.attempts.to_string());
+    line("fence", &record.fence.0.to_string());
     if let Some(until) = record.lease_until_ms {
         line("leased until", &until.to_rfc3339());
     }

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use order_processor::clock::{Clock, UnixMillis};
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
 use crate::get;
-use crate::report::{Report, coloured};
+use crate::report::{Report, coloured, columns};
 use crate::table::Table;
 
 /// List orders; reads the table until there are enough
@@ -18,6 +19,9 @@ pub struct List {
     /// Only those of this status
     #[arg(long, value_parser = status())]
     status: Option<Status>,
+    /// What is not finished: since when, at which step, whether somebody is at work on it
+    #[arg(long, conflicts_with = "status")]
+    unfinished: bool,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -36,12 +40,47 @@ fn status() -> impl TypedValueParser<Value = Status> {
 impl List {
     /// Reads the table.
     pub async fn run(&self, table: &Table) -> Result<Report> {
-        let (mut records, more) = table.orders(self.status, self.limit).await?;
+        let statuses: &[Status] = if self.unfinished { &UNFINISHED } else { self.status.as_slice() };
+        let (mut records, more) = table.orders(statuses, self.limit).await?;
         records.sort_by_key(|record| (record.claimed_at_ms, record.pk.clone()));
-        let orders: Vec<Value> = records.iter().map(get::document).collect();
-        let report = Report::new(json!({ "orders": orders, "more": more }), text(&records));
+        let now = Clock::system().now();
+        let orders: Vec<Value> = records.iter().map(|record| document(record, now)).collect();
+        let text = if self.unfinished { unfinished(&records, now) } else { text(&records) };
+        let report = Report::new(json!({ "orders": orders, "more": more }), text);
         Ok(if more { report.and_next(format!("orderctl list --limit {}", self.limit * 10)) } else { report })
     }
+}
+
+const UNFINISHED: [Status; 3] = [Status::InProgress, Status::Compensating, Status::Parked];
+
+/// The order, and how it stands with its lease.
+fn document(record: &Record, now: UnixMillis) -> Value {
+    let mut document = get::document(record);
+    if !record.status.is_finished() {
+        document["lease_over"] = json!(record.lease_until_ms.is_none_or(|until| until <= now));
+        document["unchanged_ms"] = json!(now.since(record.updated_at_ms).as_millis());
+    }
+    document
+}
+
+fn unfinished(records: &[Record], now: UnixMillis) -> String {
+    let rows = records.iter().map(|record| {
+        let waits_for = match (&record.parked_reason, record.lease_until_ms) {
+            (Some(reason), _) => format!("a person: {reason}"),
+            (None, Some(until)) if until > now => format!("its worker, until {}", until.to_rfc3339()),
+            (None, _) => "the next delivery of its message; the lease is over".to_owned(),
+        };
+        vec![
+            record.order_id().to_owned(),
+            coloured(record.status),
+            record.step.clone(),
+            format!("for {} s", now.since(record.updated_at_ms).as_secs()),
+            format!("attempt {}", record.attempts),
+            format!("waits for {waits_for}"),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() { "nothing is unfinished".to_owned() } else { columns(&rows) }
 }
 
 fn text(records: &[Record]) -> String {

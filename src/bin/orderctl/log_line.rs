@@ -1,5 +1,6 @@
 //! The function's log lines, read.
 
+use order_processor::clock::UnixMillis;
 use serde::Deserialize;
 
 /// The line of one record: the fields that are looked at.
@@ -19,7 +20,21 @@ pub struct RecordLine {
     pub detail: Option<String>,
 }
 
+/// The lines about an order in a log, in its order.
+pub fn of_order(log: &str, id: &str) -> Vec<RecordLine> {
+    let lines = log.lines().filter_map(RecordLine::read);
+    lines.filter(|line| line.order_id.as_deref() == Some(id)).collect()
+}
+
 impl RecordLine {
+    /// When it was written.
+    pub fn at(&self) -> Option<UnixMillis> {
+        let moment =
+            time::OffsetDateTime::parse(&self.timestamp, &time::format_description::well_known::Rfc3339)
+                .ok()?;
+        u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(UnixMillis)
+    }
+
     /// The line as JSON, unless it is about something else than a record.
     pub fn read(line: &str) -> Option<RecordLine> {
         serde_json::from_str(line).ok()

@@ -1,4 +1,4 @@
-//! The command line for people: send orders, look at them, keep stock, run everything locally.
+//! The command line for people: send orders, look at them, decide those that are stuck, keep stock, run everything locally.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -6,24 +6,37 @@
 //! | `target` | which table and queues are meant, and how to reach them |
 //! | `report` | what a command found: text for people, one JSON document for programs |
 //! | `failure` | what went wrong, and the command to try next |
+//! | `change`, `signature` | a change of an order by a person, on the record with who and why |
 //! | the others | one command each |
 
 #![forbid(unsafe_code)]
 
+mod audit;
+mod cancel;
+mod change;
 mod cli;
 mod demo;
 mod dev;
+mod dlq;
+mod doctor;
 mod draft;
 mod duration;
 mod environment;
+mod erase;
 mod failure;
 mod get;
+mod lambda;
 mod list;
 mod local;
 mod log_line;
 mod outbox;
+mod pace;
+mod parked;
+mod pause;
 mod report;
 mod send;
+mod signature;
+mod stats;
 mod stock;
 mod table;
 mod target;

@@ -1,8 +1,10 @@
 //! Messages on their way to the queue of orders.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use order_processor::order::Order;
 
 use crate::failure;
@@ -19,6 +21,8 @@ pub struct Message {
     pub order_id: Option<String>,
     /// What is sent, byte for byte.
     pub body: String,
+    /// String attributes beside it.
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Message {
@@ -29,7 +33,12 @@ impl Message {
             Ok(order) => Some(order.id),
             Err(invalid) => invalid.order_id,
         };
-        Message { what, order_id: order_id.map(|id| id.to_string()), body }
+        Message { what, order_id: order_id.map(|id| id.to_string()), body, attributes: BTreeMap::new() }
+    }
+
+    /// The same with these attributes.
+    pub fn with(self, attributes: BTreeMap<String, String>) -> Self {
+        Message { attributes, ..self }
     }
 }
 
@@ -67,6 +76,10 @@ fn entry(
         let group = message.order_id.as_deref().unwrap_or("invalid");
         let unique = format!("{:032x}", fastrand::u128(..));
         entry = entry.message_group_id(group).message_deduplication_id(unique);
+    }
+    for (name, value) in &message.attributes {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+        entry = entry.message_attributes(name, value);
     }
     entry.build()
 }

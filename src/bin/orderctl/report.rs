@@ -33,6 +33,11 @@ impl Report {
         Report::new(Value::Null, "")
     }
 
+    /// The form for people.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// With a command to try next.
     pub fn and_next(mut self, command: impl Into<String>) -> Self {
         self.next.push(command.into());
@@ -86,10 +91,49 @@ pub fn coloured(status: Status) -> String {
     paint(status.as_str(), colour)
 }
 
+/// Rows as lines, their columns aligned; the last one is not padded.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest =
+        |column: usize| rows.iter().filter_map(|row| Some(width(row.get(column)?))).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(widest).collect();
+    let mut text = String::new();
+    for row in rows {
+        let padded = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, widest)| format!("{cell}{}", " ".repeat(widest - width(cell))));
+        text += padded.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// How wide a cell is on the screen: an escape sequence has no width.
+fn width(cell: &str) -> usize {
+    let mut parts = cell.split('\u{1b}');
+    let first = parts.next().map_or(0, |plain| plain.chars().count());
+    first
+        + parts.map(|part| part.split_once('m').map_or(0, |(_, plain)| plain.chars().count())).sum::<usize>()
+}
+
 /// `text` in an ANSI colour, under the same condition.
 pub fn paint(text: &str, colour: u8) -> String {
     if std::io::stdout().is_terminal() && environment::variable("NO_COLOR").is_none() {
         return format!("\u{1b}[{colour}m{text}\u{1b}[0m");
     }
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn columns_are_aligned_and_colours_have_no_width() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a", "\u{1b}[31mPARKED\u{1b}[0m", "x"]), row(["long", "é", "y"])];
+        assert_eq!(columns(&rows), "a     \u{1b}[31mPARKED\u{1b}[0m  x\nlong  é       y\n");
+        assert_eq!(columns(&[]), "");
+    }
 }

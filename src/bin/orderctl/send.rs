@@ -114,7 +114,8 @@ impl Send {
     }
 }
 
-fn read(file: &str) -> Result<String> {
+/// What stands in `file`; `-` is standard input.
+pub fn read(file: &str) -> Result<String> {
     if file == "-" {
         return std::io::read_to_string(std::io::stdin()).context("reading standard input");
     }

@@ -1,25 +1,47 @@
-//! Reads of the table that only people need: the function never scans, and never reads stock.
+//! What only people do with the table: the function never scans, and never reads stock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use order_processor::budget::Patience;
 use order_processor::order::{OrderId, Sku};
+use order_processor::protocol::{self, Refused, Write};
+use order_processor::random::Random;
 use order_processor::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, Status, order_key, stock_key};
+use order_processor::store::{self, Store};
 
 use crate::failure;
+use crate::target::Target;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The table of orders and stock, for reading.
+/// The table of orders and stock.
 #[derive(Debug, Clone)]
 pub struct Table {
     client: Client,
     name: String,
 }
 
+/// What came of a conditional write.
+pub enum Written {
+    /// The record as it is now.
+    Done(Box<Record>),
+    /// It is not the one any more that was decided by; nothing was written. What is there now.
+    Moved(Option<Box<Record>>),
+}
+
+/// A person waits: three attempts of two seconds.
+const PATIENCE: Patience = Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6) };
+
 impl Table {
+    /// The table of `target`.
+    pub fn of(target: &Target) -> Self {
+        Table::new(target.dynamodb(), &target.table)
+    }
+
     /// The table `name`, as `client` reaches it.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
         Table { client, name: name.into() }
@@ -42,20 +64,37 @@ impl Table {
             .transpose()
     }
 
+    /// Writes on condition, as the function does, and recognises a write of its own whose answer was lost.
+    pub async fn write(&self, write: &Write) -> Result<Written> {
+        let store = Store::new(self.client.clone(), &self.name, Random::from_system());
+        let written = store.write(write, PATIENCE).await;
+        match written.map_err(|error| anyhow!("writing to the table {}: {error}", self.name))? {
+            store::Written::Applied(record) => Ok(Written::Done(record)),
+            store::Written::Refused(found) => match (protocol::on_refused(write, found.as_deref()), found) {
+                (Refused::Written, Some(found)) => Ok(Written::Done(found)),
+                (_, found) => Ok(Written::Moved(found)),
+            },
+            store::Written::Short(_) => Ok(Written::Moved(None)),
+        }
+    }
+
     /// How many of a SKU are available; `None` if it is not a stock item.
     pub async fn available(&self, sku: &Sku) -> Result<Option<u64>> {
         Ok(self.item(stock_key(sku)).await?.map(|item| quantity(&item)))
     }
 
-    /// At most `limit` orders, those of `status` if it is given, and whether there are more. In no order: it reads
-    /// page after page until there are enough.
-    pub async fn orders(&self, status: Option<Status>, limit: usize) -> Result<(Vec<Record>, bool)> {
+    /// At most `limit` orders, those of `statuses` if any is given, and whether there are more. In no order: it
+    /// reads page after page until there are enough.
+    pub async fn orders(&self, statuses: &[Status], limit: usize) -> Result<(Vec<Record>, bool)> {
         let mut scan = self.scan("ORDER#");
-        if let Some(status) = status {
+        if !statuses.is_empty() {
+            let names: Vec<String> = (0..statuses.len()).map(|index| format!(":status{index}")).collect();
             scan = scan
-                .filter_expression("begins_with(#pk, :prefix) AND #status = :status")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", AttributeValue::S(status.as_str().to_owned()));
+                .filter_expression(format!("begins_with(#pk, :prefix) AND #status IN ({})", names.join(", ")))
+                .expression_attribute_names("#status", "status");
+            for (name, status) in names.into_iter().zip(statuses) {
+                scan = scan.expression_attribute_values(name, AttributeValue::S(status.as_str().to_owned()));
+            }
         }
         let mut pages = scan.into_paginator().items().send();
         let mut records = Vec::new();
@@ -66,6 +105,21 @@ impl Table {
             records.push(record(item.map_err(|error| self.failed(error))?)?);
         }
         Ok((records, false))
+    }
+
+    /// Every order, and the keys of the items that are no order record of this version, with why.
+    pub async fn every_order(&self) -> Result<(Vec<Record>, Vec<(String, String)>)> {
+        let mut pages = self.scan("ORDER#").into_paginator().items().send();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| self.failed(error))?;
+            let key = item.get(KEY_ATTRIBUTE).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+            match serde_dynamo::from_item(item) {
+                Ok(record) => records.push(record),
+                Err(error) => unreadable.push((key, format!("cannot be read: {error}"))),
+            }
+        }
+        Ok((records, unreadable))
     }
 
     /// Every SKU with how many of it are available.

@@ -7,9 +7,12 @@ use anyhow::{Context, Result, bail};
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_sqs::types::QueueAttributeName;
 use order_processor::config::name;
 use order_processor::function::{connector, http_client};
 use order_processor::local::aws::REGION;
+
+use serde_json::Value;
 
 use crate::cli::TargetOptions;
 use crate::environment::{self, variable};
@@ -19,6 +22,9 @@ use crate::failure;
 mod output {
     pub const ORDERS_TABLE: &str = "OrdersTableName";
     pub const ORDERS_QUEUE: &str = "OrdersQueueUrl";
+    pub const DEAD_LETTER_QUEUE: &str = "DeadLetterQueueUrl";
+    pub const FUNCTION: &str = "FunctionName";
+    pub const MAPPING: &str = "EventSourceMappingId";
 }
 
 const ORDERS_QUEUE_URL: &str = "ORDERS_QUEUE_URL";
@@ -45,6 +51,9 @@ pub struct Target {
     /// The table of orders and stock.
     pub table: String,
     queue_url: Option<String>,
+    dead_letter_queue_url: Option<String>,
+    function: Option<String>,
+    mapping_id: Option<String>,
 }
 
 impl Target {
@@ -72,6 +81,13 @@ impl Target {
                 .or_else(|| from_environment(name::ORDERS_TABLE))
                 .unwrap_or_else(|| DEFAULT_NAME.into()),
             queue_url: queue.or_else(|| from_environment(ORDERS_QUEUE_URL)),
+            dead_letter_queue_url: options
+                .dlq_url
+                .clone()
+                .or_else(|| outputs.remove(output::DEAD_LETTER_QUEUE))
+                .or_else(|| from_environment(name::DEAD_LETTER_QUEUE_URL)),
+            function: outputs.remove(output::FUNCTION),
+            mapping_id: outputs.remove(output::MAPPING),
             sdk,
         })
     }
@@ -81,9 +97,30 @@ impl Target {
         aws_sdk_dynamodb::Client::new(&self.sdk)
     }
 
+    /// How AWS is reached.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// The name of the stack's function.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// The ID of the event source mapping between the stack's queue and its function.
+    pub fn mapping_id(&self) -> Option<&str> {
+        self.mapping_id.as_deref()
+    }
+
     /// A client for the queues.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.sdk)
+    }
+
+    /// The name of whose credentials these are, if AWS tells.
+    pub async fn caller(&self) -> Option<String> {
+        let identity = aws_sdk_sts::Client::new(&self.sdk).get_caller_identity().send().await.ok()?;
+        identity.arn.map(|arn| arn.rsplit('/').next().unwrap_or(&arn).to_owned())
     }
 
     /// The URL of the queue of order messages.
@@ -94,6 +131,29 @@ impl Target {
         let found = self.sqs().get_queue_url().queue_name(DEFAULT_NAME).send().await;
         let found = found.map_err(|error| failure::aws("looking for the queue named orders", error))?;
         found.queue_url.context("the queue named orders has no URL")
+    }
+
+    /// The URL of the dead-letter queue of the orders: as named, else where the queue of orders sends what it gives up.
+    pub async fn dead_letter_queue(&self) -> Result<String> {
+        if let Some(url) = &self.dead_letter_queue_url {
+            return Ok(url.clone());
+        }
+        let request = self.sqs().get_queue_attributes().queue_url(self.orders_queue().await?);
+        let found = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await;
+        let found = found.map_err(|error| failure::aws("reading the queue of orders", error))?;
+        let policy = found.attributes.and_then(|mut all| all.remove(&QueueAttributeName::RedrivePolicy));
+        let policy: Option<Value> = policy.and_then(|policy| serde_json::from_str(&policy).ok());
+        let arn = policy.as_ref().and_then(|policy| policy["deadLetterTargetArn"].as_str());
+        let Some(name) = arn.and_then(|arn| arn.rsplit(':').next()) else {
+            return Err(failure::not_found(
+                "the queue of orders has no dead-letter queue",
+                "name it: --dlq-url URL",
+            ));
+        };
+        let found = self.sqs().get_queue_url().queue_name(name).send().await;
+        let found =
+            found.map_err(|error| failure::aws(format!("looking for the queue named {name}"), error))?;
+        found.queue_url.with_context(|| format!("the queue named {name} has no URL"))
     }
 }
 

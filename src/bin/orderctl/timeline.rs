@@ -6,13 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use order_processor::clock::UnixMillis;
 use order_processor::order::OrderId;
-use order_processor::record::{Outcome, REFUSAL, Record, Status};
+use order_processor::record::{Intervention, Outcome, REFUSAL, Record, Status};
 use order_processor::services::inventory;
 use order_processor::services::payment::PAYMENT_ID;
 use serde_json::{Value, json};
 
 use crate::get;
+use crate::log_line::{self, RecordLine};
 use crate::report::{Report, coloured};
+use crate::send;
 use crate::table::Table;
 
 /// Show what happened to an order, and when
@@ -21,6 +23,9 @@ pub struct Timeline {
     /// Which order
     #[arg(value_name = "ORDER")]
     order_id: OrderId,
+    /// The function's log, as JSON lines: what became of each delivery; - is standard input
+    #[arg(long, value_name = "FILE")]
+    log: Option<String>,
 }
 
 /// Something that happened.
@@ -37,13 +42,17 @@ impl Timeline {
         let Some(record) = table.order(&self.order_id).await? else {
             return Err(get::missing(&self.order_id));
         };
-        Ok(Report::new(document(&record), text(&record)))
+        let told = match &self.log {
+            Some(file) => log_line::of_order(&send::read(file)?, record.order_id()),
+            None => Vec::new(),
+        };
+        Ok(Report::new(document(&record, &told), text(&record, &told)))
     }
 }
 
 /// The story as programs see it.
-pub fn document(record: &Record) -> Value {
-    let events = events(record).into_iter().map(|event| {
+pub fn document(record: &Record, log: &[RecordLine]) -> Value {
+    let events = events(record, log).into_iter().map(|event| {
         json!({ "at": event.at.map(UnixMillis::to_rfc3339), "what": event.what, "detail": event.detail })
     });
     json!({
@@ -56,9 +65,9 @@ pub fn document(record: &Record) -> Value {
 }
 
 /// The story as people see it: times count from the claim.
-pub fn text(record: &Record) -> String {
+pub fn text(record: &Record, log: &[RecordLine]) -> String {
     let mut text = format!("{}  {}\n", record.order_id(), coloured(record.status));
-    for Event { at, what, detail } in events(record) {
+    for Event { at, what, detail } in events(record, log) {
         let at = match at {
             Some(at) => format!("+{:>8.3} s", at.since(record.claimed_at_ms).as_secs_f64()),
             None => " ".repeat(11),
@@ -73,7 +82,7 @@ pub fn takeovers(record: &Record) -> u64 {
     record.attempts.saturating_sub(1)
 }
 
-fn events(record: &Record) -> Vec<Event> {
+fn events(record: &Record, log: &[RecordLine]) -> Vec<Event> {
     let claimed = Event {
         at: Some(record.claimed_at_ms),
         what: "claimed".to_owned(),
@@ -81,6 +90,8 @@ fn events(record: &Record) -> Vec<Event> {
     };
     let mut steps: Vec<Event> =
         record.outcomes.iter().map(|(name, outcome)| step(record, name, outcome)).collect();
+    steps.extend(record.operator_log.iter().map(intervention));
+    steps.extend(log.iter().map(delivery));
     steps.sort_by_key(|event| event.at);
     let mut events = vec![claimed];
     // The record keeps how often, not when: it is between the claim and the last step.
@@ -95,6 +106,19 @@ fn events(record: &Record) -> Vec<Event> {
     events.extend(steps);
     events.extend(last(record));
     events
+}
+
+fn intervention(by: &Intervention) -> Event {
+    Event { at: Some(by.at_ms), what: by.what.clone(), detail: format!("{}: {}", by.who, by.why) }
+}
+
+/// What the function said of one delivery of a message.
+fn delivery(line: &RecordLine) -> Event {
+    let receive = line.receive_count.map(|count| format!("receive {count}"));
+    let took_over = line.took_over.then(|| "took it over".to_owned());
+    let details = [receive, took_over, line.detail.clone()];
+    let detail = details.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    Event { at: line.at(), what: format!("log: {}", line.outcome), detail }
 }
 
 fn step(record: &Record, name: &str, outcome: &Outcome) -> Event {

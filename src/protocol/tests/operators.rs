@@ -1,7 +1,7 @@
 //! What people write: cancel, resume, mark, compensate.
 
 use super::*;
-use crate::record::Reason;
+use crate::record::{Intervention, Reason};
 
 /// `fence = :seen AND status = PARKED`, and the step where the write is about one.
 fn parked_guard(step: Option<&str>) -> Guard {
@@ -257,6 +257,66 @@ fn the_second_of_two_operators_is_refused() {
             assert!(!second.guard.holds(Some(&first.after)), "{second:?} after {first:?}");
         }
     }
+}
+
+#[test]
+fn erasing_takes_the_message_off_a_parked_order_and_nothing_else() {
+    let seen = parked_at(Status::InProgress, CHARGE);
+    let write = erase(&seen, NOW).unwrap();
+    assert_eq!(write.guard, parked_guard(None));
+    changes(&write, &seen, &["fence", "order", "updated_at_ms"]);
+    assert_eq!((write.after.order.as_deref(), write.after.fence), (None, Fence(4)));
+    assert_eq!(erase(&write.after, NOW), Err(NotAllowed::NoMessage));
+    for status in ALL_STATUS.into_iter().filter(|status| *status != Status::Parked) {
+        assert_eq!(erase(&held(status, CHARGE), NOW), Err(NotAllowed::NotParked(status)));
+    }
+}
+
+fn by(who: &str) -> Intervention {
+    Intervention {
+        at_ms: NOW,
+        who: who.to_owned(),
+        what: "resume".to_owned(),
+        why: "it is up again".to_owned(),
+    }
+}
+
+#[test]
+fn a_signed_write_says_who_when_and_why_and_holds_only_on_the_record_that_was_seen() {
+    let seen = parked_at(Status::InProgress, CHARGE);
+    let write = signed(resume(&seen, NOW).unwrap().unwrap(), &by("ann"));
+    assert_eq!(write.after.operator_log, [by("ann")]);
+    assert_eq!(write.guard, parked_guard(None), "a write for parked orders is as strict as before");
+    let owned = held(Status::InProgress, CHARGE);
+    let asked = signed(cancel(&workflow(), &owned, "ann", NOW).unwrap(), &by("ann"));
+    assert!(asked.guard.holds(Some(&owned)));
+    let overtaken = Record { fence: owned.fence.next(), ..owned.clone() };
+    for other in [&asked.after, &overtaken] {
+        assert!(!asked.guard.holds(Some(other)), "the log of {other:?} would be lost");
+    }
+}
+
+#[test]
+fn a_record_remembers_the_last_ten_changes_and_two_hundred_characters_of_each_reason() {
+    let mut record = parked_at(Status::InProgress, CHARGE);
+    for number in 0..=10 {
+        let statement = mark(&workflow(), &record, CHARGE, Statement::NotDone, NOW).unwrap();
+        let by = Intervention { why: "é".repeat(199 + number), ..by(&number.to_string()) };
+        record = signed(statement, &by).after;
+    }
+    let who: Vec<&str> = record.operator_log.iter().map(|by| by.who.as_str()).collect();
+    assert_eq!(who, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
+    assert!(record.operator_log.iter().all(|by| by.why.chars().count() == 200));
+}
+
+#[test]
+fn a_worker_carries_the_log_along() {
+    let parked = parked_at(Status::InProgress, CHARGE);
+    let resumed = signed(resume(&parked, NOW).unwrap().unwrap(), &by("ann")).after;
+    let owned = take_over(&resumed, &claimant("me"), NOW).after;
+    let next = checkpoint(&workflow(), &owned, paid(), Position::Forward(step(SHIP)), NOW);
+    assert_eq!(next.after.operator_log, [by("ann")]);
+    assert!(!next.before.unwrap().changes_to(&next.after).contains_key("operator_log"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `orderctl get`, `timeline`, `list`.
 
+use order_processor::clock::UnixMillis;
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use super::World;
 use crate::local_world::TABLE;
 
 /// An order that was taken over once.
-fn completed(id: &str) -> Record {
+pub fn completed(id: &str) -> Record {
     let record = json!({
         "pk": format!("ORDER#{id}"), "status": "COMPLETED", "fence": 2, "owner": "me", "step": "notify_customer",
         "outcomes": {
@@ -25,7 +26,7 @@ fn completed(id: &str) -> Record {
     serde_json::from_value(record).unwrap()
 }
 
-fn parked(id: &str) -> Record {
+pub fn parked(id: &str) -> Record {
     Record {
         status: Status::Parked,
         parked_from: Some(Status::InProgress),
@@ -38,7 +39,7 @@ fn parked(id: &str) -> Record {
 }
 
 impl World {
-    async fn put(&self, record: &Record) {
+    pub async fn put(&self, record: &Record) {
         let item = serde_dynamo::to_item(record).unwrap();
         self.table.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
     }
@@ -127,4 +128,50 @@ async fn a_list_is_filtered_by_status_and_limited() {
     assert_eq!(parked["orders"].as_array().unwrap().len(), 1);
     assert_eq!(parked["orders"][0]["parked_reason"], "retries_exhausted");
     assert!(!world.run(&["list"]).await.out.contains('\u{1b}'), "no colours into a pipe");
+}
+
+#[tokio::test]
+async fn the_unfinished_say_what_they_wait_for() {
+    let world = World::new().await;
+    let lease = |until| Some(UnixMillis(until));
+    let unfinished =
+        |id: &str| Record { status: Status::InProgress, result: None, expires_at: None, ..completed(id) };
+    world.put(&completed("ord-1")).await;
+    world.put(&parked("ord-2")).await;
+    world.put(&Record { lease_until_ms: lease(0), ..unfinished("ord-3") }).await;
+    world.put(&Record { lease_until_ms: lease(32_503_680_000_000), ..unfinished("ord-4") }).await;
+    let list = world.json(&["list", "--unfinished"]).await;
+    let orders = list["orders"].as_array().unwrap().iter();
+    let orders: Vec<_> =
+        orders.map(|order| (order["order_id"].as_str().unwrap(), &order["lease_over"])).collect();
+    assert_eq!(orders, [("ord-2", &json!(true)), ("ord-3", &json!(true)), ("ord-4", &json!(false))]);
+    let text = world.run(&["list", "--unfinished"]).await.out;
+    let line = |id: &str| text.lines().find(|line| line.starts_with(id)).unwrap().to_owned();
+    assert!(line("ord-2").contains("a person: retries_exhausted"), "{text}");
+    assert!(line("ord-3").contains("next delivery"), "{text}");
+    assert!(line("ord-4").contains("its worker, until 3000"), "{text}");
+}
+
+#[tokio::test]
+async fn a_timeline_tells_what_people_changed_and_what_the_log_says() {
+    let world = World::new().await;
+    let by =
+        json!({ "at_ms": 1_795_482_002_500_u64, "who": "ann", "what": "resume", "why": "it is up again" });
+    let by = serde_json::from_value(by).unwrap();
+    world.put(&Record { operator_log: vec![by], ..completed("ord-1") }).await;
+    let line = |id: &str, outcome: &str| {
+        let line = json!({
+            "timestamp": "2026-11-24T01:00:03.750000Z", "outcome": outcome, "order_id": id, "receive_count": 2,
+        });
+        format!("{line}\n")
+    };
+    let log = line("ord-1", "duplicate") + "no JSON\n" + &line("ord-2", "conflict");
+    let run = world.run_with(&["timeline", "ord-1", "--log", "-", "--json"], &log).await;
+    let timeline = run.document();
+    let events = timeline["events"].as_array().unwrap().iter();
+    let events: Vec<&str> = events.map(|event| event["what"].as_str().unwrap()).collect();
+    let after_charge = ["charge_payment", "resume", "dispatch_shipment", "notify_customer", "log: duplicate"];
+    assert_eq!(events[3..8], after_charge, "{timeline}");
+    assert!(!run.out.contains("conflict"), "of another order: {timeline}");
+    assert!(world.run(&["timeline", "ord-1"]).await.out.contains("ann: it is up again"));
 }

@@ -1,5 +1,6 @@
 //! `orderctl demo` and `orderctl dev`, with the built function.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,9 +37,9 @@ fn is_running(pid: i32) -> bool {
 }
 
 /// A running `orderctl dev` and what it printed.
-async fn dev() -> (Child, Value) {
+async fn dev(log: &Path) -> (Child, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderctl"));
-    command.args(["dev", "--port", "0", "--json"]).env_clear().kill_on_drop(true);
+    command.args(["dev", "--port", "0", "--json", "--log"]).arg(log).env_clear().kill_on_drop(true);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut document = String::new();
@@ -54,7 +55,8 @@ async fn dev() -> (Child, Value) {
 #[tokio::test]
 async fn the_local_stack_runs_an_order_and_leaves_no_process_behind() {
     let work = async {
-        let (mut child, document) = dev().await;
+        let log = std::env::temp_dir().join(format!("orderctl-dev-{}.log", std::process::id()));
+        let (mut child, document) = dev(&log).await;
         let endpoint = document["endpoint"].as_str().unwrap();
         let sent = run(&["--endpoint", endpoint, "send", "--order-id", "ord-1"], "").await;
         assert_eq!(sent.code, 0, "{sent:?}");
@@ -73,6 +75,11 @@ async fn the_local_stack_runs_an_order_and_leaves_no_process_behind() {
         child.stderr.take().unwrap().read_to_string(&mut told).await.unwrap();
         assert!(child.wait().await.unwrap().success(), "{told}");
         assert!(told.contains("completed    ord-1"), "{told}");
+        let logged = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        assert!(
+            logged.lines().any(|line| line.starts_with('{') && line.contains(r#""outcome":"completed""#))
+        );
         assert!(!functions.iter().any(|pid| is_running(*pid)));
     };
     tokio::time::timeout(PATIENCE, work).await.expect("took too long");

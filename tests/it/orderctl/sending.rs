@@ -11,7 +11,7 @@ use crate::world::order_json;
 
 impl World {
     /// Every message of the queue, in no order.
-    async fn messages(&self, queue_url: &str) -> Vec<Message> {
+    pub async fn messages(&self, queue_url: &str) -> Vec<Message> {
         let mut messages = Vec::new();
         loop {
             let request = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10);
@@ -24,7 +24,7 @@ impl World {
         }
     }
 
-    async fn bodies(&self) -> Vec<String> {
+    pub async fn bodies(&self) -> Vec<String> {
         self.messages(&self.queue_url).await.into_iter().map(|message| message.body.unwrap()).collect()
     }
 

@@ -1,5 +1,8 @@
 //! Which table and queue a command means.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_sdk_sqs as sqs;
 use axum::body::Bytes;
 use order_processor::local::aws::{EmbeddedAws, sdk_config};
@@ -26,21 +29,41 @@ async fn the_environment_names_endpoint_table_and_queue_and_options_come_first()
     assert_eq!(run_in(&variables, &["list", "--table", "orders"], "").await.code, 0);
 }
 
-/// A CloudFormation with one stack, in front of the world's other services.
-async fn with_a_stack() -> World {
+/// A CloudFormation with one stack, and a Lambda with its mapping, in front of the world's other services.
+pub async fn with_a_stack() -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let aws = EmbeddedAws::at(address, a_clock());
+    let (aws, enabled) = (EmbeddedAws::at(address, a_clock()), Arc::new(AtomicBool::new(true)));
     tokio::spawn(server::serve(listener, std::future::pending(), move |request| {
-        let aws = aws.clone();
+        let (aws, enabled) = (aws.clone(), Arc::clone(&enabled));
         async move {
-            let is_cloudformation = !request.headers().contains_key("x-amz-target");
-            Ok(if is_cloudformation { describe_stacks(&request) } else { aws.answer(request).await })
+            let is_dynamodb_or_sqs = request.headers().contains_key("x-amz-target");
+            Ok(match request.uri().path() {
+                _ if is_dynamodb_or_sqs => aws.answer(request).await,
+                "/" => describe_stacks(&request),
+                path if path.ends_with("/event-source-mappings/the-mapping") => mapping(&request, &enabled),
+                _ => http::Response::builder().status(404).body(Bytes::new()).unwrap(),
+            })
         }
     }));
     let config = sdk_config(address);
     queue(&sqs::Client::new(&config), "stack-orders", &[]).await;
     World::at(&config, address).await
+}
+
+/// What Lambda says of the mapping. It refuses what is not signed for it.
+fn mapping(request: &http::Request<Bytes>, enabled: &AtomicBool) -> http::Response<Bytes> {
+    let signature =
+        request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !signature.contains("/us-east-1/lambda/aws4_request") {
+        return http::Response::builder().status(403).body(Bytes::from_static(b"{}")).unwrap();
+    }
+    if request.method() == http::Method::PUT {
+        let wanted: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        enabled.store(wanted["Enabled"].as_bool().unwrap(), Ordering::SeqCst);
+    }
+    let state = if enabled.load(Ordering::SeqCst) { "Enabled" } else { "Disabled" };
+    http::Response::new(Bytes::from(json!({ "State": state, "BatchSize": 10 }).to_string()))
 }
 
 fn describe_stacks(request: &http::Request<Bytes>) -> http::Response<Bytes> {
@@ -54,7 +77,9 @@ fn describe_stacks(request: &http::Request<Bytes>) -> http::Response<Bytes> {
     let output = |key: &str, value: &str| {
         format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
     };
-    let outputs = output("OrdersQueueUrl", &queue) + &output("OrdersTableName", "orders");
+    let outputs = output("OrdersQueueUrl", &queue)
+        + &output("OrdersTableName", "orders")
+        + &output("EventSourceMappingId", "the-mapping");
     http::Response::new(Bytes::from(format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>shop</StackName>\
          <CreationTime>2026-11-24T01:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\

@@ -38,14 +38,14 @@ pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
             "seconds": seconds(outcome.rush.1),
             "orders_per_second": rate(outcome),
         },
-        "timeline": example.map(timeline::document),
+        "timeline": example.map(|record| timeline::document(record, &[])),
     });
     let mut text = String::new();
     told(&mut text, outcome, takeovers);
     balance(&mut text, &violations);
     if let Some(record) = example {
         let _ = write!(text, "\nThe worker of this order was killed, and another went on:\n");
-        text += &timeline::text(record);
+        text += &timeline::text(record, &[]);
     }
     let report = Report::new(document, text).failed(!violations.is_empty());
     if violations.is_empty() {

@@ -180,7 +180,7 @@ async fn facts(
     let table = local::table(stack);
     Ok(Facts {
         sent,
-        records: table.orders(None, usize::MAX).await?.0,
+        records: table.orders(&[], usize::MAX).await?.0,
         payments: stack.payments().ledger(),
         shipments: stack.warehouse().deliveries(),
         notifications: stack.notifications().deliveries(),

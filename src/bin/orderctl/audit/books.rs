@@ -1,0 +1,191 @@
+//! Whether the records contradict themselves, each other, the stock, or the payment provider. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use order_processor::clock::UnixMillis;
+use order_processor::record::{Record, Status};
+use order_processor::services::payment::PAYMENT_ID;
+use order_processor::services::{inventory, payment, warehouse};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A payment of an order, as the provider has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    pub payment_id: String,
+    /// Whether money has moved.
+    pub succeeded: bool,
+}
+
+/// What is compared.
+pub struct Books<'a> {
+    pub records: &'a [Record],
+    /// Items that are no order record of this version, by key, and why.
+    pub unreadable: &'a [(String, String)],
+    pub stock: &'a BTreeMap<String, u64>,
+    /// By order ID, for the orders that were looked up.
+    pub charges: Option<&'a BTreeMap<String, Vec<Charge>>>,
+}
+
+/// Something that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contradiction {
+    /// An order, SKU or payment.
+    pub subject: String,
+    pub what: String,
+}
+
+/// What became of a SKU.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StockLine {
+    pub available: Option<u64>,
+    /// By orders that are not finished.
+    pub reserved: u64,
+    /// By completed orders that are still remembered.
+    pub sold: u64,
+}
+
+/// A function can run 15 minutes, and a lease lasts as much longer at most.
+const LONGEST_LEASE: Duration = Duration::from_secs(1800);
+const SHIPMENT_ID: &str = "shipment_id";
+
+/// Everything that does not add up.
+pub fn examine(books: &Books<'_>, now: UnixMillis) -> Vec<Contradiction> {
+    let unreadable = books.unreadable.iter().map(|(key, why)| contradiction(key, why.clone()));
+    let mut all: Vec<Contradiction> = unreadable.collect();
+    for record in books.records {
+        let found = [finished(record), life(record, now), charged(record, books)].concat();
+        all.extend(found.into_iter().map(|what| contradiction(record.order_id(), what)));
+    }
+    for name in [PAYMENT_ID, SHIPMENT_ID] {
+        all.extend(shared(books.records, name));
+    }
+    let missing = stock(books).into_iter().filter(|(_, line)| line.available.is_none());
+    all.extend(
+        missing.map(|(sku, _)| contradiction(&sku, "is reserved or sold, but is no stock item".to_owned())),
+    );
+    all
+}
+
+/// Every SKU: what is available, reserved and sold.
+pub fn stock(books: &Books<'_>) -> BTreeMap<String, StockLine> {
+    let lines = books.stock.iter();
+    let mut lines: BTreeMap<String, StockLine> = lines
+        .map(|(sku, available)| {
+            (sku.clone(), StockLine { available: Some(*available), ..StockLine::default() })
+        })
+        .collect();
+    for record in books.records.iter().filter(|record| record.status != Status::Rejected) {
+        for (sku, quantity) in
+            record.outcomes.get(inventory::STEP.name).into_iter().flat_map(|done| done.quantities())
+        {
+            let line = lines.entry(sku.to_string()).or_default();
+            match record.status {
+                Status::Completed => line.sold += quantity,
+                _ => line.reserved += quantity,
+            }
+        }
+    }
+    lines
+}
+
+fn contradiction(subject: &str, what: String) -> Contradiction {
+    Contradiction { subject: subject.to_owned(), what }
+}
+
+/// Whether a finished record has what its end demands.
+fn finished(record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut demand = |kept: bool, what: &str| {
+        if !kept {
+            found.push(what.to_owned())
+        }
+    };
+    let answer: Option<Value> = record.result.as_ref().and_then(|result| serde_json::from_str(result).ok());
+    let paid = record.outcomes.get(payment::STEP.name).and_then(|outcome| outcome.text(PAYMENT_ID));
+    let shipped = record.outcomes.get(warehouse::STEP.name).is_some();
+    if record.status.is_finished() {
+        demand(answer.is_some(), "is finished without an answer");
+    }
+    match record.status {
+        Status::Completed => {
+            let total = answer.as_ref().and_then(|answer| answer["total"].as_u64());
+            demand(total == Some(0) || paid.is_some(), "is completed, but not paid");
+            demand(total != Some(0) || paid.is_none(), "costs nothing, but is paid");
+            demand(shipped, "is completed, but not shipped");
+            demand(record.outcomes.get(inventory::STEP.name).is_some(), "is completed without a reservation");
+        }
+        Status::Rejected => {
+            let refunded = payment::STEP.undo.is_some_and(|undo| record.outcomes.get(undo).is_some());
+            demand(paid.is_none() || refunded, "is rejected, but charged and not refunded");
+            demand(!shipped, "is rejected, but shipped");
+        }
+        Status::InProgress | Status::Compensating | Status::Parked => {
+            demand(answer.is_none(), "is not finished, but answered");
+        }
+    }
+    found
+}
+
+/// Whether lease and expiry fit the status.
+fn life(record: &Record, now: UnixMillis) -> Vec<String> {
+    let mut found = Vec::new();
+    if record.status.is_finished() != record.expires_at.is_some() {
+        found.push(match record.expires_at {
+            Some(_) => "is not finished, but expires: it could run a second time".to_owned(),
+            None => "is finished, but never expires".to_owned(),
+        });
+    }
+    match record.lease_until_ms {
+        Some(_) if !Status::UNFINISHED.contains(&record.status) => {
+            found.push(format!("is {}, but leased", record.status));
+        }
+        Some(until) if until > now + LONGEST_LEASE => {
+            found.push(format!("is leased until {}, longer than any worker can run", until.to_rfc3339()));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Whether the provider has exactly the payment that the record names.
+fn charged(record: &Record, books: &Books<'_>) -> Vec<String> {
+    let Some(charges) = books.charges.and_then(|charges| charges.get(record.order_id())) else {
+        return Vec::new();
+    };
+    let succeeded: Vec<&str> =
+        charges.iter().filter(|charge| charge.succeeded).map(|charge| charge.payment_id.as_str()).collect();
+    let named = record.outcomes.get(payment::STEP.name).and_then(|outcome| outcome.text(PAYMENT_ID));
+    let mut found = Vec::new();
+    if succeeded.len() > 1 {
+        found.push(format!("is charged {} times: {}", succeeded.len(), succeeded.join(", ")));
+    }
+    match named {
+        Some(named) if !succeeded.contains(&named) => {
+            found.push(format!("names the payment {named}, which the provider has not"));
+        }
+        None if !succeeded.is_empty() && record.status.is_finished() => {
+            found.push(format!("names no payment, but the provider has {}", succeeded.join(", ")));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// No two orders have the same payment or shipment.
+fn shared(records: &[Record], name: &str) -> Vec<Contradiction> {
+    let mut orders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for record in records {
+        if let Some(id) = record.outcomes.text(name) {
+            orders.entry(id).or_default().push(record.order_id());
+        }
+    }
+    let shared = orders.into_iter().filter(|(_, orders)| orders.len() > 1);
+    shared
+        .map(|(id, orders)| contradiction(id, format!("is the {name} of {}", orders.join(" and "))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Books that balance, and each way in which they may not.
+
+use serde_json::json;
+
+use super::*;
+
+const NOW: UnixMillis = UnixMillis(1_795_482_000_000);
+
+fn record(id: &str, status: Status, outcomes: Value, result: Option<Value>) -> Record {
+    let mut record = json!({
+        "pk": format!("ORDER#{id}"), "status": status, "fence": 1, "owner": "me", "step": "notify_customer",
+        "outcomes": outcomes, "fingerprint": "v1:0", "workflow_version": 1, "claimed_at_ms": 1,
+    });
+    if let Some(result) = result {
+        record["result"] = json!(result.to_string());
+        record["expires_at"] = json!(1_798_074_004_u64);
+    }
+    serde_json::from_value(record).unwrap()
+}
+
+fn completed(id: &str) -> Record {
+    let outcomes = json!({
+        "reserve_inventory": { "mug": 2 }, "charge_payment": { "payment_id": format!("pi_{id}") },
+        "dispatch_shipment": { "shipment_id": format!("shp_{id}") },
+    });
+    record(id, Status::Completed, outcomes, Some(json!({ "total": 5 })))
+}
+
+fn rejected(id: &str) -> Record {
+    let outcomes = json!({
+        "reserve_inventory": { "mug": 7 }, "charge_payment": { "payment_id": format!("pi_{id}") },
+        "refund_payment": { "refund_id": "re_1" },
+    });
+    record(id, Status::Rejected, outcomes, Some(json!({ "reason": "cancelled" })))
+}
+
+fn unfinished(id: &str) -> Record {
+    record(id, Status::InProgress, json!({ "reserve_inventory": { "mug": 3 } }), None)
+}
+
+fn without(record: &Record, outcome: &str) -> Record {
+    Record { outcomes: record.outcomes.without(outcome), ..record.clone() }
+}
+
+fn found(records: &[Record]) -> Vec<String> {
+    let stock = BTreeMap::from([("mug".to_owned(), 1)]);
+    let books = Books { records, unreadable: &[], stock: &stock, charges: None };
+    examine(&books, NOW).into_iter().map(|one| format!("{} {}", one.subject, one.what)).collect()
+}
+
+#[test]
+fn books_that_balance_show_what_is_available_reserved_and_sold() {
+    let records = [completed("a"), completed("b"), rejected("c"), unfinished("d")];
+    assert_eq!(found(&records), Vec::<String>::new());
+    let stock = BTreeMap::from([("mug".to_owned(), 1), ("cap".to_owned(), 0)]);
+    let books = Books { records: &records, unreadable: &[], stock: &stock, charges: None };
+    let lines = super::stock(&books);
+    assert_eq!(lines["mug"], StockLine { available: Some(1), reserved: 3, sold: 4 });
+    assert_eq!(lines["cap"], StockLine { available: Some(0), ..StockLine::default() });
+}
+
+#[test]
+fn each_contradiction_is_found() {
+    let free = Some(json!({ "total": 0 }).to_string());
+    let leased = |millis| Record { lease_until_ms: Some(UnixMillis(millis)), ..unfinished("a") };
+    for (bad, what) in [
+        (without(&completed("a"), "charge_payment"), "not paid"),
+        (Record { result: free, ..completed("a") }, "costs nothing, but is paid"),
+        (without(&completed("a"), "dispatch_shipment"), "not shipped"),
+        (without(&completed("a"), "reserve_inventory"), "without a reservation"),
+        (Record { result: None, ..rejected("a") }, "without an answer"),
+        (without(&rejected("a"), "refund_payment"), "charged and not refunded"),
+        (
+            Record { status: Status::Rejected, ..without(&completed("a"), "charge_payment") },
+            "rejected, but shipped",
+        ),
+        (Record { result: Some("{}".into()), ..unfinished("a") }, "not finished, but answered"),
+        (Record { expires_at: completed("a").expires_at, ..unfinished("a") }, "could run a second time"),
+        (Record { expires_at: None, ..completed("a") }, "never expires"),
+        (Record { lease_until_ms: Some(NOW), ..completed("a") }, "COMPLETED, but leased"),
+        (leased(NOW.0 + 1_800_001), "longer than any worker can run"),
+    ] {
+        let found = found(std::slice::from_ref(&bad));
+        assert_eq!(found.len(), 1, "{what}: {found:?}");
+        assert!(found[0].starts_with("a ") && found[0].contains(what), "{found:?}");
+    }
+    assert_eq!(found(&[leased(NOW.0 + 1_800_000)]), Vec::<String>::new());
+}
+
+#[test]
+fn a_payment_or_shipment_of_two_orders_is_found_and_so_is_a_sku_that_is_no_stock_item() {
+    let again = Record { pk: "ORDER#b".into(), ..completed("a") };
+    let both = ["pi_a is the payment_id of a and b", "shp_a is the shipment_id of a and b"];
+    assert_eq!(found(&[completed("a"), again]), both);
+    let cap = record("a", Status::InProgress, json!({ "reserve_inventory": { "cap": 1 } }), None);
+    assert_eq!(found(&[cap]), ["cap is reserved or sold, but is no stock item"]);
+}
+
+#[test]
+fn the_provider_has_exactly_the_payment_that_the_record_names() {
+    let charge = |id: &str, succeeded| Charge { payment_id: id.to_owned(), succeeded };
+    let examined = |record: Record, of_order: Vec<Charge>| {
+        let charges = BTreeMap::from([("a".to_owned(), of_order)]);
+        let (records, stock) = ([record], BTreeMap::from([("mug".to_owned(), 1)]));
+        let books = Books { records: &records, unreadable: &[], stock: &stock, charges: Some(&charges) };
+        examine(&books, NOW).into_iter().map(|one| one.what).collect::<Vec<_>>()
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(examined(completed("a"), vec![charge("pi_a", true), charge("pi_declined", false)]), none);
+    assert_eq!(
+        examined(completed("a"), vec![charge("pi_a", true), charge("pi_z", true)]),
+        ["is charged 2 times: pi_a, pi_z"]
+    );
+    assert_eq!(
+        examined(completed("a"), vec![charge("pi_a", false)]),
+        ["names the payment pi_a, which the provider has not"]
+    );
+    assert_eq!(
+        examined(
+            without(&without(&rejected("a"), "charge_payment"), "refund_payment"),
+            vec![charge("pi_z", true)]
+        ),
+        ["names no payment, but the provider has pi_z"]
+    );
+    assert_eq!(
+        examined(unfinished("a"), vec![charge("pi_z", true)]),
+        none,
+        "its worker may be about to write it down"
+    );
+}

@@ -1,0 +1,161 @@
+//! `orderctl dlq redrive`: back to the source queue, knowing what each message will come to.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::Args;
+use order_processor::clock::Clock;
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Interval;
+
+use super::Filter;
+use super::letter::Letter;
+use super::mailbox::Mailbox;
+use super::prospect::{Judge, Prospect};
+use crate::outbox::{self, Message};
+use crate::pace::Pace;
+use crate::report::{Report, columns};
+use crate::target::Target;
+
+/// Send dead-lettered messages to the queue of orders again, and delete what was sent
+#[derive(Debug, Args)]
+pub struct Redrive {
+    #[command(flatten)]
+    filter: Filter,
+    /// Also those that cannot end otherwise: invalid, conflict, stale
+    #[arg(long)]
+    even_hopeless: bool,
+    /// Say what each would come to, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+/// What became of one message.
+#[derive(Debug, Serialize)]
+struct Line {
+    message_id: String,
+    order_id: Option<String>,
+    reason: &'static str,
+    would: &'static str,
+    /// `redriven`, `left` (hopeless), `sent_not_deleted`, `failed`.
+    outcome: &'static str,
+    detail: String,
+}
+
+impl Redrive {
+    /// One after the other, at the rate that was asked for. Whatever is not sent is given back.
+    pub async fn run(&self, target: &Target) -> Result<Report> {
+        let mut mailbox = Mailbox::open(target).await?;
+        let redriven = self.through(target, &mut mailbox).await;
+        mailbox.give_back().await;
+        Ok(report(&redriven?, self.dry_run))
+    }
+
+    async fn through(&self, target: &Target, mailbox: &mut Mailbox) -> Result<Vec<Line>> {
+        let (judge, sqs, queue_url) = (Judge::new(target).await, target.sqs(), target.orders_queue().await?);
+        let now = Clock::system().now();
+        let letters = mailbox.take(|letter| self.filter.takes(letter, now.since(letter.sent_at))).await?;
+        let mut sending = Sending { sqs, queue_url, ticks: self.pace.ticks() };
+        let mut lines = Vec::with_capacity(letters.len());
+        for letter in &letters {
+            let prospect = judge.prospect(letter).await;
+            let (outcome, detail) = self.one(&prospect, letter, &mut sending, mailbox).await;
+            let detail = detail.unwrap_or_else(|| prospect.sentence());
+            lines.push(line(letter, prospect.name(), outcome, detail));
+            eprintln!(
+                "{} of {}: {} {}",
+                lines.len(),
+                letters.len(),
+                letter.message_id,
+                lines.last().map_or("", |line| line.outcome)
+            );
+        }
+        Ok(lines)
+    }
+
+    /// What becomes of one message, and why, if there is more to say than what it would come to.
+    async fn one(
+        &self,
+        prospect: &Prospect,
+        letter: &Letter,
+        sending: &mut Sending,
+        mailbox: &mut Mailbox,
+    ) -> (&'static str, Option<String>) {
+        // One record that cannot be read is no reason to leave the others.
+        if let Prospect::Unknown(why) = prospect {
+            return ("failed", Some(why.clone()));
+        }
+        if !self.even_hopeless && (letter.reason.is_hopeless() || prospect.is_hopeless()) {
+            return ("left", None);
+        }
+        if self.dry_run {
+            return ("redriven", None);
+        }
+        sending.ticks.tick().await;
+        match mailbox.is_overdue() {
+            true => ("failed", Some("it was held too long: run this again".to_owned())),
+            false => sending.move_on(letter, mailbox).await,
+        }
+    }
+}
+
+/// Where redriven messages go, and how fast.
+struct Sending {
+    sqs: aws_sdk_sqs::Client,
+    queue_url: String,
+    ticks: Interval,
+}
+
+impl Sending {
+    /// Deleted only once the queue of orders has it: a crash in between leaves a duplicate, which is harmless.
+    async fn move_on(&self, letter: &Letter, mailbox: &mut Mailbox) -> (&'static str, Option<String>) {
+        let message = Message::new("a redriven message", &letter.body).with(letter.own_attributes());
+        if let Err(error) = outbox::send(&self.sqs, &self.queue_url, &[message]).await {
+            return ("failed", Some(format!("{error:#}")));
+        }
+        match mailbox.delete(letter).await {
+            Ok(()) => ("redriven", None),
+            Err(error) => ("sent_not_deleted", Some(format!("{error:#}"))),
+        }
+    }
+}
+
+fn line(letter: &Letter, would: &'static str, outcome: &'static str, detail: String) -> Line {
+    Line {
+        message_id: letter.message_id.clone(),
+        order_id: letter.order_id.as_ref().map(ToString::to_string),
+        reason: letter.reason.name(),
+        would,
+        outcome,
+        detail,
+    }
+}
+
+fn report(lines: &[Line], dry_run: bool) -> Report {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut prospects: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in lines {
+        *counts.entry(line.outcome).or_default() += 1;
+        *prospects.entry(line.would).or_default() += 1;
+    }
+    let document = json!({ "dry_run": dry_run, "counts": counts, "prospects": prospects, "messages": lines });
+    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+    let would = if dry_run { "would be " } else { "" };
+    let redriven = counts.get("redriven").copied().unwrap_or(0);
+    let text = format!("{}{redriven} of {} {would}redriven", columns(&rows), lines.len());
+    let bad = lines.iter().any(|line| matches!(line.outcome, "failed" | "sent_not_deleted"));
+    Report::new(document, text).failed(bad)
+}
+
+fn row(line: &Line) -> Vec<String> {
+    vec![
+        line.message_id.clone(),
+        line.order_id.clone().unwrap_or_else(|| "(no order ID)".to_owned()),
+        line.reason.to_owned(),
+        line.outcome.to_owned(),
+        line.detail.clone(),
+    ]
+}

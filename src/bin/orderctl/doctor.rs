@@ -1,0 +1,48 @@
+//! `orderctl doctor`: whether what is deployed keeps the rules by which no order is lost or runs twice.
+
+mod facts;
+mod rules;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::report::{Report, columns, paint};
+use crate::target::Target;
+use rules::{Level, findings};
+
+/// Check the deployed queues, table and function against the rules; each finding with its fix
+#[derive(Debug, Args)]
+pub struct Doctor {}
+
+impl Doctor {
+    /// Reads everything that it may read, and judges it.
+    pub async fn run(&self, target: &Target) -> Result<Report> {
+        let facts = facts::gather(target).await;
+        let findings = findings(&facts);
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+        let document = json!({
+            "healthy": errors == 0,
+            "errors": errors,
+            "warnings": warnings,
+            "orderctl": env!("CARGO_PKG_VERSION"),
+            "findings": findings,
+        });
+        let mut rows = Vec::new();
+        for finding in &findings {
+            let mark = match finding.level {
+                Level::Ok => paint("ok", 32),
+                Level::Unknown => "not checked".to_owned(),
+                Level::Warning => paint("warning", 33),
+                Level::Error => paint("ERROR", 31),
+            };
+            rows.push(vec![mark, finding.rule.to_owned(), finding.what.clone()]);
+            rows.extend(
+                finding.fix.as_ref().map(|fix| vec![String::new(), String::new(), format!("fix: {fix}")]),
+            );
+        }
+        let text = format!("{}{errors} errors, {warnings} warnings", columns(&rows));
+        Ok(Report::new(document, text).failed(errors > 0))
+    }
+}

@@ -1,0 +1,363 @@
+//! The rules of the deployed resources. Pure.
+
+use order_processor::config::{Config, name};
+use order_processor::record::TTL_ATTRIBUTE;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::facts::{Attributes, Facts};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Ok,
+    /// It could not be read.
+    Unknown,
+    Warning,
+    Error,
+}
+
+/// A rule, and how it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub rule: &'static str,
+    pub level: Level,
+    pub what: String,
+    pub fix: Option<String>,
+}
+
+/// Whether a rule is kept; `None` if what it is about could not be read.
+type Rule = fn(&Facts) -> Option<Verdict>;
+
+struct Verdict {
+    level: Level,
+    what: String,
+    fix: &'static str,
+}
+
+/// `what` is so; if `kept`, that is fine, else `fix` is what to do.
+fn verdict(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
+    Some(Verdict { level: if kept { Level::Ok } else { Level::Error }, what, fix })
+}
+
+/// The same, where it is no danger yet.
+fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
+    Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
+}
+
+const RULES: [(&str, Rule); 18] = [
+    ("dead-letter queue", has_dead_letter_queue),
+    ("receives", receives),
+    ("dead letters are kept longer", dead_letters_outlive),
+    ("dead letters come from here", redrive_allowed),
+    ("TLS only", tls_only),
+    ("no public sender", no_public_sender),
+    ("visibility", visibility),
+    ("partial responses", partial_responses),
+    ("batch", batch),
+    ("one way to scale", one_scaling),
+    ("concurrency", concurrency),
+    ("no filter", no_filter),
+    ("lease", lease),
+    ("retention", retention),
+    ("TTL", ttl),
+    ("configuration", configuration),
+    ("table", table),
+    ("mapping", mapping_is_on),
+];
+
+/// Every rule, then the clock and what could not be read.
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    let judged = RULES.iter().map(|(rule, judge)| match judge(facts) {
+        Some(Verdict { level, what, fix }) => {
+            Finding { rule, level, what, fix: (level != Level::Ok).then(|| fix.to_owned()) }
+        }
+        None => {
+            Finding { rule, level: Level::Unknown, what: "what it is about is not known".into(), fix: None }
+        }
+    });
+    let clock = facts.clock_ahead_ms.and_then(clock).map(|Verdict { level, what, fix }| Finding {
+        rule: "clock",
+        level,
+        what,
+        fix: (level != Level::Ok).then(|| fix.to_owned()),
+    });
+    let unread = facts.unread.iter().map(|(what, why)| Finding {
+        rule: "access",
+        level: Level::Unknown,
+        what: format!("{what} could not be read: {why}"),
+        fix: Some("use credentials that may read it".to_owned()),
+    });
+    judged.chain(clock).chain(unread).collect()
+}
+
+fn number(attributes: &Attributes, name: &str) -> Option<u64> {
+    attributes.get(name)?.parse().ok()
+}
+
+fn json(attributes: &Attributes, name: &str) -> Value {
+    attributes.get(name).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// SQS takes the number as a text as well.
+fn max_receive_count(source: &Attributes) -> Option<u64> {
+    let count = &json(source, "RedrivePolicy")["maxReceiveCount"];
+    count.as_u64().or_else(|| count.as_str()?.parse().ok())
+}
+
+/// A variable of the function; its default if it is not set.
+fn variable(facts: &Facts, name: &str, unset: u64) -> Option<u64> {
+    match &facts.function.as_ref()?["Environment"]["Variables"][name] {
+        Value::String(text) => text.parse().ok(),
+        _ => Some(unset),
+    }
+}
+
+fn timeout(facts: &Facts) -> Option<u64> {
+    facts.function.as_ref()?["Timeout"].as_u64()
+}
+
+fn is_fifo(attributes: &Attributes) -> bool {
+    attributes.get("FifoQueue").is_some_and(|fifo| fifo == "true")
+}
+
+fn has_dead_letter_queue(facts: &Facts) -> Option<Verdict> {
+    let target = json(facts.source.as_ref()?, "RedrivePolicy")["deadLetterTargetArn"].clone();
+    let what = target.as_str().map_or("the queue of orders has none".to_owned(), str::to_owned);
+    verdict(
+        target.is_string(),
+        what,
+        "give the queue of orders a RedrivePolicy: what fails too often is lost without",
+    )
+}
+
+/// Throttles count as receives, and the last receive parks.
+fn receives(facts: &Facts) -> Option<Verdict> {
+    let count = max_receive_count(facts.source.as_ref()?)?;
+    let told = variable(facts, name::MAX_RECEIVE_COUNT, 20);
+    let what = match told {
+        Some(told) => format!("maxReceiveCount {count}, MAX_RECEIVE_COUNT {told}"),
+        None => format!("maxReceiveCount {count}"),
+    };
+    let fix =
+        "at least 5, and the same number in maxReceiveCount and MAX_RECEIVE_COUNT, or nothing is parked";
+    verdict(count >= 5 && told.is_none_or(|told| told == count), what, fix)
+}
+
+/// A standard queue keeps the time of the first sending when it moves a message.
+fn dead_letters_outlive(facts: &Facts) -> Option<Verdict> {
+    let source = number(facts.source.as_ref()?, "MessageRetentionPeriod")?;
+    let dead = number(facts.dead_letters.as_ref()?, "MessageRetentionPeriod")?;
+    let what = format!("{} days against {}", days(dead), days(source));
+    verdict(dead > source, what, "keep dead letters 14 days: a message's age counts from its first sending")
+}
+
+fn days(seconds: u64) -> String {
+    match seconds % 86_400 {
+        0 => (seconds / 86_400).to_string(),
+        _ => format!("{}.{}", seconds / 86_400, seconds % 86_400 * 10 / 86_400),
+    }
+}
+
+fn redrive_allowed(facts: &Facts) -> Option<Verdict> {
+    let ours = facts.source.as_ref()?.get("QueueArn")?;
+    let policy = json(facts.dead_letters.as_ref()?, "RedriveAllowPolicy");
+    let sources: Vec<&str> =
+        policy["sourceQueueArns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let what = if policy.is_null() { "any queue may use it".to_owned() } else { sources.join(", ") };
+    advice(sources == [ours], what, "RedriveAllowPolicy byQueue, with the ARN of the queue of orders alone")
+}
+
+fn statements(attributes: &Attributes) -> Vec<Value> {
+    match &json(attributes, "Policy")["Statement"] {
+        Value::Array(statements) => statements.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    }
+}
+
+fn tls_only(facts: &Facts) -> Option<Verdict> {
+    let denies = |attributes: &Attributes| {
+        statements(attributes).iter().any(|statement| {
+            let insecure = &statement["Condition"]["Bool"]["aws:SecureTransport"];
+            statement["Effect"] == "Deny" && (*insecure == "false" || *insecure == false)
+        })
+    };
+    let kept = denies(facts.source.as_ref()?) && denies(facts.dead_letters.as_ref()?);
+    let what = if kept { "both queues refuse anything else" } else { "a queue takes requests without TLS" };
+    advice(
+        kept,
+        what.to_owned(),
+        "deny sqs:* where aws:SecureTransport is false, in the policy of both queues",
+    )
+}
+
+fn no_public_sender(facts: &Facts) -> Option<Verdict> {
+    let is_public = |statement: &Value| {
+        let principal = &statement["Principal"];
+        let everybody = *principal == "*" || principal["AWS"] == "*";
+        statement["Effect"] == "Allow" && everybody && statement["Condition"].is_null()
+    };
+    let kept = !statements(facts.source.as_ref()?).iter().any(is_public);
+    let what = if kept { "only named principals may send" } else { "anybody may use the queue of orders" };
+    verdict(
+        kept,
+        what.to_owned(),
+        "name the principals that may send: whoever can send makes the shop charge and ship",
+    )
+}
+
+/// AWS's own advice for a queue with a Lambda consumer: six times the timeout, and the batching window.
+fn visibility(facts: &Facts) -> Option<Verdict> {
+    let visible = number(facts.source.as_ref()?, "VisibilityTimeout")?;
+    let window =
+        facts.mapping.as_ref().and_then(|mapping| mapping["MaximumBatchingWindowInSeconds"].as_u64());
+    let timeout = timeout(facts)?;
+    let least = timeout * 6 + window.unwrap_or(0);
+    let what = format!("{visible} s, with a function timeout of {timeout} s");
+    verdict(
+        visible >= least,
+        what,
+        "at least 6 times the function's timeout and the batching window, or a message comes again while its worker lives",
+    )
+}
+
+fn partial_responses(facts: &Facts) -> Option<Verdict> {
+    let types = facts.mapping.as_ref()?["FunctionResponseTypes"].as_array().cloned().unwrap_or_default();
+    let kept = types.iter().any(|kind| kind == "ReportBatchItemFailures");
+    let what = if kept { "ReportBatchItemFailures" } else { "off: what failed is deleted with what is done" };
+    verdict(
+        kept,
+        what.to_owned(),
+        "FunctionResponseTypes: [ReportBatchItemFailures], at once: orders are lost",
+    )
+}
+
+fn batch(facts: &Facts) -> Option<Verdict> {
+    let mapping = facts.mapping.as_ref()?;
+    let size = mapping["BatchSize"].as_u64()?;
+    let window = mapping["MaximumBatchingWindowInSeconds"].as_u64().unwrap_or(0);
+    let fifo = is_fifo(facts.source.as_ref()?);
+    let kept = size <= 10 || (window > 0 && !fifo);
+    verdict(
+        kept,
+        format!("{size} messages, window {window} s"),
+        "at most 10 without a batching window, and for FIFO queues",
+    )
+}
+
+fn one_scaling(facts: &Facts) -> Option<Verdict> {
+    let mapping = facts.mapping.as_ref()?;
+    let both = !mapping["ScalingConfig"].is_null() && !mapping["ProvisionedPollerConfig"].is_null();
+    let what = if both { "ScalingConfig and ProvisionedPollerConfig" } else { "at most one setting" };
+    verdict(!both, what.to_owned(), "take one of ScalingConfig and ProvisionedPollerConfig away")
+}
+
+/// What polls more than the function may run throttles, and every throttle counts as a receive.
+fn concurrency(facts: &Facts) -> Option<Verdict> {
+    let (mapping, reserved) = (facts.mapping.as_ref()?, facts.concurrency.as_ref()?);
+    let most = mapping["ScalingConfig"]["MaximumConcurrency"].as_u64();
+    let reserved = reserved["ReservedConcurrentExecutions"].as_u64();
+    let kept = reserved.is_none_or(|reserved| most.is_some_and(|most| most <= reserved));
+    let say = |number: Option<u64>| number.map_or("none".to_owned(), |number| number.to_string());
+    let what = format!("MaximumConcurrency {}, reserved {}", say(most), say(reserved));
+    verdict(
+        kept,
+        what,
+        "MaximumConcurrency at most what is reserved, or good orders end among the dead letters",
+    )
+}
+
+fn no_filter(facts: &Facts) -> Option<Verdict> {
+    let filters = facts.mapping.as_ref()?["FilterCriteria"]["Filters"].as_array().map_or(0, Vec::len);
+    verdict(
+        filters == 0,
+        format!("{filters} filters"),
+        "take FilterCriteria away: it deletes what it does not match",
+    )
+}
+
+fn lease(facts: &Facts) -> Option<Verdict> {
+    let visible = number(facts.source.as_ref()?, "VisibilityTimeout")?;
+    let lease = timeout(facts)? * 1000 + variable(facts, name::LEASE_GRACE_MS, 5000)?;
+    let what = format!("{lease} ms against a visibility of {visible} s");
+    verdict(
+        lease < visible * 1000,
+        what,
+        "timeout and LEASE_GRACE_MS together below the visibility, or a crash is taken over late",
+    )
+}
+
+/// Every way in which a duplicate can arrive: queue, dead-letter queue, and the queue again after a redrive.
+fn retention(facts: &Facts) -> Option<Verdict> {
+    let source = number(facts.source.as_ref()?, "MessageRetentionPeriod")?;
+    let dead = number(facts.dead_letters.as_ref()?, "MessageRetentionPeriod")?;
+    let kept_days = variable(facts, name::RETENTION_DAYS, 30)?;
+    let age = variable(facts, name::MAX_ORDER_AGE_DAYS, 21)?;
+    let longest = source + dead + source;
+    let what = format!(
+        "answers {kept_days} days, orders up to {age} days old, a duplicate up to {} days late",
+        days(longest)
+    );
+    let fix = "RETENTION_DAYS at least the queue's, the dead-letter queue's and the queue's retention again, and more than MAX_ORDER_AGE_DAYS";
+    verdict(kept_days * 86_400 >= longest && age < kept_days, what, fix)
+}
+
+fn ttl(facts: &Facts) -> Option<Verdict> {
+    let attribute = facts.ttl_attribute.as_ref()?;
+    let what = if attribute.is_empty() { "off" } else { attribute };
+    let fix = "TTL on expires_at: on another attribute unfinished orders could expire, and without any nothing ever does";
+    match attribute.as_str() {
+        "" => advice(false, what.to_owned(), fix),
+        attribute => verdict(attribute == TTL_ATTRIBUTE, what.to_owned(), fix),
+    }
+}
+
+/// As the function itself reads it at its start.
+fn configuration(facts: &Facts) -> Option<Verdict> {
+    let variables = &facts.function.as_ref()?["Environment"]["Variables"];
+    match Config::read(&|name| variables[name].as_str().map(str::to_owned)) {
+        Ok(_) => verdict(true, "the function accepts its variables".to_owned(), ""),
+        Err(error) => {
+            verdict(false, error.to_string(), "set the variable of the function: it does not start")
+        }
+    }
+}
+
+fn table(facts: &Facts) -> Option<Verdict> {
+    let (restorable, protected) = (facts.restorable?, facts.deletion_protected?);
+    let say = |on| if on { "on" } else { "off" };
+    let what = format!("point-in-time recovery {}, deletion protection {}", say(restorable), say(protected));
+    advice(
+        restorable && protected,
+        what,
+        "switch both on where the orders are real: without the table, orders run again",
+    )
+}
+
+fn mapping_is_on(facts: &Facts) -> Option<Verdict> {
+    let state = facts.mapping.as_ref()?["State"].as_str()?;
+    let what = state.to_owned();
+    advice(
+        matches!(state, "Enabled" | "Enabling" | "Updating"),
+        what,
+        "orderctl unpause: nothing is processed",
+    )
+}
+
+/// A lease that a clock far off judges is taken over early or late; requests beyond 5 minutes are refused by AWS.
+fn clock(ahead_ms: i64) -> Option<Verdict> {
+    let off = ahead_ms.unsigned_abs();
+    // The server tells whole seconds, and the answer takes its time.
+    let what = format!("{} s off the server's", off / 1000);
+    let fix = "set this machine's clock: leases look over, or live, that are not";
+    match off {
+        0..=30_000 => verdict(true, what, fix),
+        30_001..=240_000 => advice(false, what, fix),
+        _ => verdict(false, what, fix),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Each rule, kept and broken.
+
+use serde_json::json;
+
+use super::*;
+
+fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const SOURCE: &str = "arn:aws:sqs:eu-west-1:000000000000:orders";
+const TLS: &str = r#"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"sqs:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}"#;
+
+/// What the template makes of a stack.
+fn healthy() -> Facts {
+    let allow = json!({ "redrivePermission": "byQueue", "sourceQueueArns": [SOURCE] }).to_string();
+    Facts {
+        source: Some(attributes(&[
+            ("QueueArn", SOURCE),
+            ("VisibilityTimeout", "362"),
+            ("MessageRetentionPeriod", "345600"),
+            ("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:dlq","maxReceiveCount":"20"}"#),
+            ("Policy", TLS),
+        ])),
+        dead_letters: Some(attributes(&[
+            ("MessageRetentionPeriod", "1209600"),
+            ("RedriveAllowPolicy", &allow),
+            ("Policy", TLS),
+        ])),
+        ttl_attribute: Some("expires_at".into()),
+        restorable: Some(true),
+        deletion_protected: Some(true),
+        function: Some(json!({ "Timeout": 60, "Environment": { "Variables": {
+            "ORDERS_TABLE": "orders", "PAYMENT_PROVIDER": "sandbox",
+            "DEAD_LETTER_QUEUE_URL": "http://q/d", "WAREHOUSE_QUEUE_URL": "http://q/w",
+            "NOTIFICATIONS_QUEUE_URL": "http://q/n", "RETENTION_DAYS": "30", "MAX_ORDER_AGE_DAYS": "21",
+            "MAX_RECEIVE_COUNT": "20", "LEASE_GRACE_MS": "5000", "ORDER_CONCURRENCY": "64",
+        }}})),
+        concurrency: Some(json!({})),
+        mapping: Some(json!({
+            "State": "Enabled", "BatchSize": 10, "MaximumBatchingWindowInSeconds": 2,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        })),
+        clock_ahead_ms: Some(-1_500),
+        unread: Vec::new(),
+    }
+}
+
+fn level(facts: &Facts, rule: &str) -> Level {
+    findings(facts)
+        .into_iter()
+        .find(|finding| finding.rule == rule)
+        .unwrap_or_else(|| panic!("no rule {rule}"))
+        .level
+}
+
+fn source(name: &str, value: &str) -> Facts {
+    let mut facts = healthy();
+    facts.source.as_mut().unwrap().insert(name.to_owned(), value.to_owned());
+    facts
+}
+
+fn dead(name: &str, value: &str) -> Facts {
+    let mut facts = healthy();
+    facts.dead_letters.as_mut().unwrap().insert(name.to_owned(), value.to_owned());
+    facts
+}
+
+fn mapping(name: &str, value: Value) -> Facts {
+    let mut facts = healthy();
+    facts.mapping.as_mut().unwrap()[name] = value;
+    facts
+}
+
+fn variable(name: &str, value: &str) -> Facts {
+    let mut facts = healthy();
+    facts.function.as_mut().unwrap()["Environment"]["Variables"][name] = json!(value);
+    facts
+}
+
+#[test]
+fn a_stack_of_the_template_is_healthy() {
+    let bad: Vec<Finding> =
+        findings(&healthy()).into_iter().filter(|finding| finding.level != Level::Ok).collect();
+    assert_eq!(bad, []);
+}
+
+#[test]
+fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
+    let public = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sqs:SendMessage"}}"#;
+    let with_tls = TLS.replacen('[', &format!("[{},", &public[13..public.len() - 1]), 1);
+    let reserved = Facts { concurrency: Some(json!({ "ReservedConcurrentExecutions": 5 })), ..healthy() };
+    for (facts, rule, expected) in [
+        (source("RedrivePolicy", "{}"), "dead-letter queue", Level::Error),
+        (
+            source("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:dlq","maxReceiveCount":19}"#),
+            "receives",
+            Level::Error,
+        ),
+        (variable("MAX_RECEIVE_COUNT", "21"), "receives", Level::Error),
+        (dead("MessageRetentionPeriod", "345600"), "dead letters are kept longer", Level::Error),
+        (dead("RedriveAllowPolicy", "{}"), "dead letters come from here", Level::Warning),
+        (dead("Policy", "{}"), "TLS only", Level::Warning),
+        (source("Policy", &with_tls), "no public sender", Level::Error),
+        (source("VisibilityTimeout", "361"), "visibility", Level::Error),
+        (mapping("FunctionResponseTypes", json!([])), "partial responses", Level::Error),
+        (mapping("FilterCriteria", json!({ "Filters": [{}] })), "no filter", Level::Error),
+        (reserved, "concurrency", Level::Error),
+        (variable("RETENTION_DAYS", "21"), "retention", Level::Error),
+        (Facts { ttl_attribute: Some("claimed_at_ms".into()), ..healthy() }, "TTL", Level::Error),
+        (Facts { ttl_attribute: Some(String::new()), ..healthy() }, "TTL", Level::Warning),
+        (variable("ORDERS_TABLE", "x"), "configuration", Level::Error),
+        (Facts { restorable: Some(false), ..healthy() }, "table", Level::Warning),
+        (mapping("State", json!("Disabled")), "mapping", Level::Warning),
+    ] {
+        let bad: Vec<Finding> =
+            findings(&facts).into_iter().filter(|finding| finding.level > Level::Unknown).collect();
+        assert!(bad.iter().all(|finding| finding.fix.is_some()), "{bad:?}");
+        let blamed = bad.iter().any(|finding| finding.rule == rule && finding.level == expected);
+        assert!(blamed, "{rule}: {bad:?}");
+        // Retention of both queues, and of the answers, are one thing; so are a variable and its rule.
+        let related = ["retention", "configuration", "receives"];
+        let other = bad.iter().find(|finding| finding.rule != rule && !related.contains(&finding.rule));
+        assert_eq!(other, None, "{rule}");
+    }
+    let both = mapping("ProvisionedPollerConfig", json!({ "MaximumPollers": 2 }));
+    assert_eq!(level(&both, "one way to scale"), Level::Ok);
+    let mut both = both;
+    both.mapping.as_mut().unwrap()["ScalingConfig"] = json!({ "MaximumConcurrency": 2 });
+    assert_eq!(level(&both, "one way to scale"), Level::Error);
+}
+
+#[test]
+fn limits_hold_to_the_last_one() {
+    let receives = |count: u64| {
+        let policy = json!({ "deadLetterTargetArn": "arn:dlq", "maxReceiveCount": count }).to_string();
+        let mut facts = variable("MAX_RECEIVE_COUNT", &count.to_string());
+        facts.source.as_mut().unwrap().insert("RedrivePolicy".to_owned(), policy);
+        level(&facts, "receives")
+    };
+    assert_eq!((receives(5), receives(4)), (Level::Ok, Level::Error));
+    let grace = |millis: &str| level(&variable("LEASE_GRACE_MS", millis), "lease");
+    assert_eq!((grace("301999"), grace("302000")), (Level::Ok, Level::Error));
+    let kept = |days: &str| level(&variable("RETENTION_DAYS", days), "retention");
+    assert_eq!((kept("22"), kept("21")), (Level::Ok, Level::Error));
+    let age = |days: &str| level(&variable("MAX_ORDER_AGE_DAYS", days), "retention");
+    assert_eq!((age("29"), age("30")), (Level::Ok, Level::Error));
+    let size = |size: u64, window: u64| {
+        let mut facts = mapping("BatchSize", json!(size));
+        facts.mapping.as_mut().unwrap()["MaximumBatchingWindowInSeconds"] = json!(window);
+        facts
+    };
+    assert_eq!(level(&size(10, 0), "batch"), Level::Ok);
+    assert_eq!(level(&size(11, 0), "batch"), Level::Error);
+    assert_eq!(level(&size(11, 1), "batch"), Level::Ok);
+    let mut fifo = size(11, 1);
+    fifo.source.as_mut().unwrap().insert("FifoQueue".into(), "true".into());
+    assert_eq!(level(&fifo, "batch"), Level::Error);
+    let clock = |ahead| level(&Facts { clock_ahead_ms: Some(ahead), ..healthy() }, "clock");
+    assert_eq!((clock(-30_000), clock(30_001)), (Level::Ok, Level::Warning));
+    assert_eq!((clock(240_000), clock(-240_001)), (Level::Warning, Level::Error));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_blames_nobody() {
+    let unread = vec![("the function", "AccessDenied".to_owned())];
+    let findings = findings(&Facts { unread, ..Facts::default() });
+    assert!(findings.iter().all(|finding| finding.level == Level::Unknown));
+    assert!(findings.iter().any(|finding| finding.what.contains("AccessDenied")));
+}

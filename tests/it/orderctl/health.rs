@@ -1,0 +1,145 @@
+//! `orderctl stats`, `audit`, `doctor`, `pause` and `unpause`.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use order_processor::clock::UnixMillis;
+use order_processor::local::aws::sdk_config;
+use order_processor::local::resources::{Delivery, create_queues};
+use order_processor::record::{Record, Status};
+use serde_json::{Value, json};
+
+use super::World;
+use super::orders::{completed, parked};
+use super::parked::claimed;
+use super::target::with_a_stack;
+use crate::local_world::{TABLE, over_http, s, table};
+
+/// A world with the queues of the local stack.
+async fn with_all_queues() -> World {
+    let (config, address) = over_http().await;
+    let (table, sqs) = (table(&config).await, aws_sdk_sqs::Client::new(&sdk_config(address)));
+    let delivery = Delivery { visibility: Duration::from_secs(20), max_receive_count: 20 };
+    let queue_url = create_queues(&sqs, delivery).await.unwrap().orders;
+    World { address, table, sqs, queue_url }
+}
+
+#[tokio::test]
+async fn stats_count_the_table_the_queues_and_a_log() {
+    let world = with_all_queues().await;
+    world.put(&completed("ord-1")).await;
+    world.put(&parked("ord-2")).await;
+    world.put(&Record { claimed_at_ms: UnixMillis(1_700_000_000_000), ..claimed("ord-3") }).await;
+    world.run(&["send"]).await;
+    let log = [("completed", 1), ("duplicate", 2)].map(|(outcome, receives)| {
+        json!({ "outcome": outcome, "order_id": "ord-1", "receive_count": receives }).to_string()
+    });
+    let run = world.run_with(&["stats", "--log", "-", "--json"], &log.join("\n")).await;
+    let stats = run.document();
+    assert_eq!(stats["orders"]["by_status"], json!({ "COMPLETED": 1, "PARKED": 1, "IN_PROGRESS": 1 }));
+    assert_eq!((&stats["orders"]["taken_over"], &stats["orders"]["total"]), (&json!(2), &json!(3)));
+    assert_eq!(stats["orders"]["oldest_unfinished"]["order_id"], "ord-3");
+    assert_eq!((&stats["queue"]["visible"], &stats["dead_letters"]["visible"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&stats["deliveries"]["received"], &stats["deliveries"]["duplicate_rate"]),
+        (&json!(2), &json!(0.5))
+    );
+    assert!(world.run(&["stats"]).await.out.contains("oldest unfinished"));
+}
+
+#[tokio::test]
+async fn stats_of_a_queue_without_dead_letters_say_so() {
+    let world = World::new().await;
+    world.put(&Record { status: Status::Completed, ..completed("ord-1") }).await;
+    assert_eq!(world.json(&["stats"]).await["dead_letters"], Value::Null);
+}
+
+fn found<'d>(document: &'d Value, rule: &str) -> &'d Value {
+    let findings = document["findings"].as_array().unwrap();
+    findings.iter().find(|finding| finding["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {document}"))
+}
+
+#[tokio::test]
+async fn the_doctor_finds_the_local_stack_healthy_and_says_what_it_cannot_see() {
+    let world = with_all_queues().await;
+    let healthy = world.json(&["doctor"]).await;
+    assert_eq!((&healthy["healthy"], &healthy["errors"]), (&json!(true), &json!(0)), "{healthy}");
+    for rule in ["dead-letter queue", "receives", "dead letters are kept longer", "TTL", "clock"] {
+        assert_eq!(found(&healthy, rule)["level"], "ok", "{healthy}");
+    }
+    assert_eq!(found(&healthy, "partial responses")["level"], "unknown");
+}
+
+#[tokio::test]
+async fn the_doctor_fails_with_the_fix_where_messages_can_be_lost() {
+    let world = World::new().await;
+    let run = world.run(&["doctor", "--json"]).await;
+    assert_eq!(run.code, 1);
+    let finding = found(&run.document(), "dead-letter queue").clone();
+    assert_eq!(finding["level"], "error");
+    assert!(finding["fix"].as_str().unwrap().contains("RedrivePolicy"), "{finding}");
+    assert!(world.run(&["doctor"]).await.out.contains("fix: "));
+    let world = with_all_queues().await;
+    let dlq = world.queue_url.replace("orders", "orders-dlq");
+    let set = world.sqs.set_queue_attributes().queue_url(&dlq);
+    set.attributes(QueueAttributeName::MessageRetentionPeriod, "345600").send().await.unwrap();
+    let run = world.run(&["doctor", "--json"]).await;
+    assert_eq!(
+        (run.code, &found(&run.document(), "dead letters are kept longer")["level"]),
+        (1, &json!("error"))
+    );
+}
+
+#[tokio::test]
+async fn a_stack_is_paused_and_unpaused_and_a_dry_run_does_neither() {
+    let world = with_a_stack().await;
+    let states = |document: Value| {
+        (document["before"].clone(), document["after"].clone(), document["changed"].clone())
+    };
+    let on_stack = |command| [command, "--stack", "shop"];
+    let dry = world.json(&[&on_stack("pause")[..], &["--dry-run"]].concat()).await;
+    assert_eq!(states(dry), (json!("Enabled"), json!("Enabled"), json!(false)));
+    assert_eq!(
+        states(world.json(&on_stack("pause")).await),
+        (json!("Enabled"), json!("Disabled"), json!(true))
+    );
+    assert_eq!(
+        states(world.json(&on_stack("pause")).await),
+        (json!("Disabled"), json!("Disabled"), json!(false))
+    );
+    let doctor = world.run(&[&on_stack("doctor")[..], &["--json"]].concat()).await.document();
+    assert_eq!(found(&doctor, "mapping")["level"], "warning", "{doctor}");
+    assert_eq!(
+        states(world.json(&on_stack("unpause")).await),
+        (json!("Disabled"), json!("Enabled"), json!(true))
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_deployed_stack_cannot_be_paused() {
+    let world = World::new().await;
+    for command in ["pause", "unpause"] {
+        let run = world.run(&[command]).await;
+        assert!(run.code == 1 && run.err.contains("--stack NAME"), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_tells_what_cannot_be_and_reads_what_is_no_record() {
+    let world = World::new().await;
+    world.run(&["stock", "set", "mug", "5"]).await;
+    world.put(&completed("ord-1")).await;
+    let audit = world.json(&["audit"]).await;
+    assert_eq!((&audit["balanced"], &audit["stock"]["mug"]["sold"]), (&json!(true), &json!(2)), "{audit}");
+    world.put(&Record { expires_at: None, ..completed("ord-2") }).await;
+    let item =
+        world.table.put_item().table_name(TABLE).item("pk", s("ORDER#ord-3")).item("status", s("LOST"));
+    item.send().await.unwrap();
+    let run = world.run(&["audit", "--json"]).await;
+    let audit = run.document();
+    assert_eq!((run.code, &audit["orders"]), (1, &json!(3)));
+    let subjects = audit["contradictions"].as_array().unwrap().iter();
+    let subjects: Vec<_> = subjects.map(|one| one["subject"].as_str().unwrap()).collect();
+    assert_eq!(subjects, ["ORDER#ord-3", "ord-2", "pi_1", "shp_1"], "{audit}");
+    assert!(world.run(&["audit"]).await.out.contains("never expires"));
+}
