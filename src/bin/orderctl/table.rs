@@ -11,7 +11,7 @@ use order_processor::order::{OrderId, Sku};
 use order_processor::protocol::{self, Refused, Write};
 use order_processor::random::Random;
 use order_processor::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, Status, order_key, stock_key};
-use order_processor::store::{self, Store};
+use order_processor::store::Store;
 
 use crate::failure;
 use crate::target::Target;
@@ -69,12 +69,13 @@ impl Table {
         let store = Store::new(self.client.clone(), &self.name, Random::from_system());
         let written = store.write(write, PATIENCE).await;
         match written.map_err(|error| anyhow!("writing to the table {}: {error}", self.name))? {
-            store::Written::Applied(record) => Ok(Written::Done(record)),
-            store::Written::Refused(found) => match (protocol::on_refused(write, found.as_deref()), found) {
+            protocol::Written::Applied(record) => Ok(Written::Done(record)),
+            protocol::Written::Refused(found) => match (protocol::on_refused(write, found.as_deref()), found)
+            {
                 (Refused::Written, Some(found)) => Ok(Written::Done(found)),
                 (_, found) => Ok(Written::Moved(found)),
             },
-            store::Written::Short(_) => Ok(Written::Moved(None)),
+            protocol::Written::Short(_) => Ok(Written::Moved(None)),
         }
     }
 
