@@ -1,8 +1,11 @@
 //! The built function: a process of its own behind a Runtime API, and everything it calls over HTTP. DynamoDB is the
 //! embedded one, or the server at `BINARY_TEST_ENDPOINT`.
 
+mod freezes;
 mod gate;
 mod kills;
+mod races;
+mod random_kills;
 mod running;
 mod worker;
 

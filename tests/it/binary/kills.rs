@@ -1,4 +1,4 @@
-//! `kill -9` before and after every request of every path, and at random moments. The requests are counted, not
+//! `kill -9` before and after every request of every path. The requests are counted, not
 //! listed, so that a new step joins by itself.
 
 use std::future::pending;
@@ -9,9 +9,8 @@ use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
 use super::gate::{Plan, Side, Stop};
-use super::running::{PATIENCE, Running, order, server_name};
+use super::running::{PATIENCE, Running, order, section, server_name};
 use super::worker::Worker;
-use crate::evidence::Section;
 
 /// Cases under way at the same moment: they wait for leases most of the time.
 pub const SIDE_BY_SIDE: usize = 24;
@@ -31,6 +30,13 @@ const DECLINED: Path =
     Path { name: "declined", payment_method: "pm_card_declined", cancelled: false, status: Status::Rejected };
 const REFUNDED: Path =
     Path { name: "refunded", payment_method: "pm_card_visa", cancelled: true, status: Status::Rejected };
+
+pub const PATHS: [Path; 3] = [HAPPY, DECLINED, REFUNDED];
+
+/// Every request, on these sides.
+pub fn stops(requests: usize, sides: &[Side]) -> impl Iterator<Item = Stop> {
+    (1..=requests).flat_map(move |request| sides.iter().map(move |side| Stop { request, side: *side }))
+}
 
 impl Path {
     pub fn order(&self, id: &str) -> Value {
@@ -92,14 +98,12 @@ async fn killed_at(running: &Running, path: &Path, stop: Stop) -> (Record, Sent)
 #[tokio::test]
 async fn a_process_killed_at_any_request_is_succeeded_and_the_order_takes_effect_once() {
     let running = Running::start(|options| options.environments = 0).await;
-    let mut section = Section::new("6-binary-kills", "The built function, killed at every request");
+    let mut section = section("kills", "killed at every request");
     let (mut sent, mut cases) = (Vec::new(), Vec::new());
-    for path in [HAPPY, DECLINED, REFUNDED] {
+    for path in PATHS {
         let (requests, message) = path.undisturbed(&running).await;
         sent.push(message);
-        let stops =
-            (1..=requests).flat_map(|request| [Side::Before, Side::After].map(|side| Stop { request, side }));
-        cases.extend(stops.map(|stop| (path, stop)));
+        cases.extend(stops(requests, &[Side::Before, Side::After]).map(|stop| (path, stop)));
         section.line(format!("{}: killed before and after each of {requests} requests", path.name));
     }
     let ended = cases.iter().map(|(path, stop)| killed_at(&running, path, *stop));

@@ -16,11 +16,12 @@ use order_processor::record::Record;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::evidence::Section;
 use crate::local_world::{n, s};
 
 /// Far more than anything here takes; a test that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two looks at what nobody announces.
+/// Between two looks at a queue.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What there is of each SKU, unless a test says otherwise.
 pub const STOCK: u64 = 1000;
@@ -48,6 +49,12 @@ pub fn server() -> Option<String> {
 /// Where the table is, in words.
 pub fn server_name() -> String {
     server().map_or_else(|| "the embedded DynamoDB".to_owned(), |url| format!("the DynamoDB at {url}"))
+}
+
+/// A section of the report, of a name for each server.
+pub fn section(name: &str, title: &str) -> Section {
+    let on = if server().is_some() { "-on-a-server" } else { "" };
+    Section::new(format!("6-binary-{name}{on}").leak(), &format!("The built function, {title}"))
 }
 
 pub fn order(id: &str) -> Value {
@@ -193,14 +200,27 @@ impl Running {
         items.unwrap()
     }
 
+    /// Waits until every order that was sent is deleted from the queue.
+    pub async fn queue_empty(&self) {
+        self.empty(&self.stack.queues().orders).await;
+    }
+
     async fn everything_received(&self) {
-        for queue in [&self.stack.queues().warehouse, &self.stack.queues().notifications] {
-            until("the receivers have everything", async || {
+        self.empty(&self.stack.queues().warehouse).await;
+        self.empty(&self.stack.queues().notifications).await;
+    }
+
+    async fn empty(&self, queue: &str) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
                 let depth = self.stack.depth(queue).await.unwrap();
-                depth.visible + depth.in_flight == 0
-            })
-            .await;
-        }
+                if depth.visible + depth.in_flight + depth.delayed == 0 {
+                    return;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{queue} is not empty after {PATIENCE:?}"));
     }
 
     pub async fn end(self) {
@@ -209,16 +229,6 @@ impl Running {
             self.table.delete_table().table_name(self.table_name).send().await.unwrap();
         }
     }
-}
-
-/// Waits for what nobody announces.
-pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !condition().await {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("not so after {PATIENCE:?}: {what}"));
 }
 
 fn append_to(lines: &watch::Sender<Vec<OutputLine>>) -> Arc<dyn Fn(OutputLine) + Send + Sync> {
