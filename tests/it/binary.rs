@@ -6,7 +6,7 @@ mod gate;
 mod kills;
 mod races;
 mod random_kills;
-mod running;
+pub mod running;
 mod worker;
 
 use std::collections::BTreeSet;
