@@ -44,18 +44,19 @@ impl Reached {
     }
 }
 
-/// Runs `cases` cases, ten times as many when thorough, and reports what they reached. Each of `branches` must be.
+/// Runs `cases` cases, ten times as many when thorough, and reports what they and the corpus before them `reached`. Each
+/// of `branches` must be.
 fn fuzz<S: Strategy>(
     target: &'static str,
     cases: u32,
     strategy: &S,
     branches: &[&str],
+    reached: Reached,
     check: impl Fn(S::Value, &Reached) -> TestCaseResult,
 ) {
     let cases = if thorough() { cases * 10 } else { cases };
     let mut section = Section::new(format!("7-fuzzing-{target}").leak(), &format!("Fuzzing: {target}"));
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
-    let reached = Reached::default();
     let outcome = TestRunner::new(config).run(strategy, |input| check(input, &reached));
     assert!(outcome.is_ok(), "{target}: {}", outcome.unwrap_err());
     let reached = reached.0.into_inner();

@@ -33,12 +33,13 @@ const BRANCHES: [&str; 13] = [
 
 #[test]
 fn every_record_of_any_event_has_one_outcome_and_only_failed_ones_are_given_back() {
+    let reached = Reached::default();
     let files = corpus("event");
     let events: Vec<Value> =
         files.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect();
-    for event in &events {
-        check(event, Duration::from_secs(10), &Reached::default())
-            .unwrap_or_else(|error| panic!("{event}: {error}"));
+    let timeouts = [Duration::from_secs(10), Duration::ZERO];
+    for (event, timeout) in events.iter().flat_map(|event| timeouts.map(|timeout| (event, timeout))) {
+        check(event, timeout, &reached).unwrap_or_else(|error| panic!("{event}: {error}"));
     }
     let names = &[
         "messageId",
@@ -50,7 +51,7 @@ fn every_record_of_any_event_has_one_outcome_and_only_failed_ones_are_given_back
         "x",
     ];
     let changed = (changed_json(events, names, values()), select(vec![10_000, 10_000, 10_000, 3000, 20, 0]));
-    fuzz("event", 600, &changed, &BRANCHES, |(event, millis), reached| {
+    fuzz("event", 150, &changed, &BRANCHES, reached, |(event, millis), reached| {
         check(&event, Duration::from_millis(millis), reached)
     });
 }

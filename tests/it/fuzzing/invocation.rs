@@ -28,15 +28,21 @@ fn the_function_survives_any_payload() {
         judge(payload, outcome, reached)
     };
     let files: Vec<Vec<u8>> = corpus("event").into_iter().map(|(_, bytes)| bytes).collect();
+    let reached = Reached::default();
     for file in &files {
-        check(file, &Reached::default()).unwrap();
+        check(file, &reached).unwrap();
     }
     let events = files.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
     let names = &["Records", "messageId", "body", "attributes", "x"];
     let trees = changed_json(events, names, event::values()).prop_map(|json| json.to_string().into_bytes());
-    fuzz("invocation", 200, &prop_oneof![changed_bytes(files), trees], &BRANCHES, |payload, reached| {
-        check(&payload, reached)
-    });
+    fuzz(
+        "invocation",
+        200,
+        &prop_oneof![changed_bytes(files), trees],
+        &BRANCHES,
+        reached,
+        |payload, reached| check(&payload, reached),
+    );
     runtime.block_on(async {
         host.shutdown().await;
         running.end().await;
