@@ -182,7 +182,7 @@ impl Question {
                     answer.is_success() && json["id"].is_string() && !has_status(&["failed", "canceled"]);
                 refunded
                     || ((400..500).contains(&answer.status)
-                        && json["error"]["code"] == "charge_already_refunded")
+                        && answer.error_code().as_deref() == Some("charge_already_refunded"))
             }
             (Question::Charge, 0) => {
                 answer.is_success() && json["id"].is_string() && has_status(&["succeeded"])
@@ -211,6 +211,13 @@ impl Question {
 impl Answer {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Where an error has no code, its type stands in.
+    fn error_code(&self) -> Option<String> {
+        let json = self.json();
+        let code = json["error"]["code"].as_str().or(json["error"]["type"].as_str());
+        code.map(str::to_owned)
     }
 
     fn is_success(&self) -> bool {
