@@ -15,4 +15,5 @@ fi
 tests=$(cargo test --locked --test it -- --list 'binary::')
 grep -q '^binary::.*: test$' <<<"$tests" || { echo "verify-binary.sh: tests/it has no test in binary::" >&2; exit 1; }
 echo "verify-binary.sh: the table is on $BINARY_TEST_ENDPOINT" >&2
-cargo test --locked --test it -- 'binary::' --nocapture
+# One after the other: each of them keeps a dozen processes busy by itself.
+cargo test --locked --test it -- 'binary::' --nocapture --test-threads=1

@@ -51,8 +51,10 @@ pub struct Plan {
 enum Door {
     /// Nothing was stopped so far.
     Open,
-    /// A request was stopped, and the function sends nothing past it.
+    /// The request that is to be stopped has come, and nothing passes it.
     Shut,
+    /// It is stopped.
+    Stopped,
     /// The stopped request stays where it is; others pass again.
     Ajar,
     /// The stopped request goes on.
@@ -102,7 +104,8 @@ impl Gate {
         let served = Arc::clone(&way);
         tokio::spawn(server::serve(listener, std::future::pending(), move |request| {
             let way = Arc::clone(&served);
-            async move { way.pass(request).await }
+            // A request that has come goes its way, even if the function gives it up in the meantime.
+            async move { tokio::spawn(async move { way.pass(request).await }).await.unwrap() }
         }));
         Gate { address, way }
     }
@@ -114,7 +117,7 @@ impl Gate {
 
     /// Resolves when the request of the plan has come and is stopped; nothing else passes then.
     pub async fn stopped(&self) {
-        self.way.until(|door| door == Door::Shut).await;
+        self.way.until(|door| door == Door::Stopped).await;
     }
 
     /// Whether the request of the plan has come.
@@ -137,12 +140,15 @@ impl Gate {
 impl Way {
     async fn pass(&self, request: http::Request<Bytes>) -> Answer {
         let Some(operation) = operation(&request) else { return self.forward(request).await };
-        self.until(|door| door != Door::Shut).await;
+        self.until(|door| !matches!(door, Door::Shut | Door::Stopped)).await;
         let number = self.count(&operation);
         if let Some((_, barrier)) = self.gathering.as_ref().filter(|(requests, _)| number <= *requests) {
             barrier.wait().await;
         }
         let stopped = self.stop.filter(|stop| stop.request == number);
+        if stopped.is_some() {
+            self.door.send_replace(Door::Shut);
+        }
         self.stop_at(stopped, Side::Before).await;
         if operation == CHARGE {
             self.cancel().await;
@@ -163,7 +169,7 @@ impl Way {
 
     async fn stop_at(&self, stop: Option<Stop>, side: Side) {
         if stop.is_some_and(|stop| stop.side == side) {
-            self.door.send_replace(Door::Shut);
+            self.door.send_replace(Door::Stopped);
             self.until(|door| door == Door::Released).await;
         }
     }

@@ -13,7 +13,7 @@ use super::running::{PATIENCE, Running, order, section, server_name};
 use super::worker::Worker;
 
 /// Cases under way at the same moment: they wait for leases most of the time.
-pub const SIDE_BY_SIDE: usize = 24;
+pub const SIDE_BY_SIDE: usize = 12;
 
 /// A path through the workflow.
 #[derive(Clone, Copy)]

@@ -110,7 +110,7 @@ pub fn has_luhn(digits: &str) -> bool {
     let digits: Vec<u32> = digits.bytes().rev().map(|byte| u32::from(byte - b'0')).collect();
     let sum: u32 = digits.iter().step_by(2).sum();
     let other: u32 = digits.iter().skip(1).step_by(2).map(|digit| doubled(*digit)).sum();
-    (13..=19).contains(&digits.len()) && (sum + other) % 10 == 0
+    (13..=19).contains(&digits.len()) && (sum + other).is_multiple_of(10)
 }
 
 fn is_metadata(metadata: &Value) -> bool {

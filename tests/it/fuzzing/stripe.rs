@@ -136,7 +136,7 @@ fn answer(json: &Value) -> Answer {
 
 impl Question {
     /// Asks a provider that gives these answers. Which were taken, and what came of it.
-    fn ask<'a>(self, answers: &'a [Answer]) -> (&'a [Answer], Ending) {
+    fn ask(self, answers: &[Answer]) -> (&[Answer], Ending) {
         let left: Arc<Mutex<VecDeque<Answer>>> = Arc::new(Mutex::new(answers.iter().cloned().collect()));
         let script = Arc::clone(&left);
         let http = connector(move |_| {
