@@ -154,6 +154,13 @@ impl FunctionHost {
         statuses.iter().copied().find(condition).expect("waited for")
     }
 
+    /// Resolves when no environment has this process any more.
+    pub async fn ended(&self, pid: u32) {
+        let mut statuses = self.statuses.subscribe();
+        let gone = |statuses: &Vec<EnvironmentStatus>| statuses.iter().all(|status| status.pid != Some(pid));
+        statuses.wait_for(gone).await.expect("self keeps the channel open");
+    }
+
     /// SIGKILL for a process in the middle of an invocation; its process ID, or `None` if all are idle.
     pub fn kill_one(&self) -> Option<u32> {
         let busy = self.busy()?;

@@ -1,93 +1,26 @@
-//! The built function: a process of its own behind a Runtime API, on embedded servers over HTTP.
+//! The built function: a process of its own behind a Runtime API, and everything it calls over HTTP. DynamoDB is the
+//! embedded one, or the server at `BINARY_TEST_ENDPOINT`.
+
+mod freezes;
+mod gate;
+mod kills;
+mod races;
+mod random_kills;
+pub mod running;
+mod worker;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
-use order_processor::clock::{Clock, UnixMillis};
+use order_processor::clock::UnixMillis;
 use order_processor::local::runtime_api::RuntimeApi;
-use order_processor::local::stack::{Stack, StackOptions, TABLE};
-use order_processor::record::{Record, Status};
+use order_processor::record::Status;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
 
-use crate::local_world::{n, s};
-
-/// Far more than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-fn function() -> PathBuf {
-    env!("CARGO_BIN_EXE_order-processor").into()
-}
-
-struct Running {
-    stack: Stack,
-    lines: watch::Receiver<Vec<String>>,
-}
-
-impl Running {
-    async fn start(change: impl FnOnce(&mut StackOptions)) -> Self {
-        let lines = watch::Sender::new(Vec::new());
-        let received = lines.subscribe();
-        let mut options = StackOptions::new(function());
-        options.output = Arc::new(move |line| lines.send_modify(|lines| lines.push(line.line)));
-        options.visibility = Duration::from_secs(5);
-        change(&mut options);
-        let running = Running { stack: Stack::start(options).await.unwrap(), lines: received };
-        running.stock("mug", 1000).await;
-        running
-    }
-
-    async fn stock(&self, sku: &str, available: u64) {
-        let table = aws_sdk_dynamodb::Client::new(&self.stack.sdk_config());
-        let item = table.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
-        item.item("available", n(available)).send().await.unwrap();
-    }
-
-    async fn item(
-        &self,
-        pk: &str,
-    ) -> Option<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
-        let table = aws_sdk_dynamodb::Client::new(&self.stack.sdk_config());
-        table.get_item().table_name(TABLE).key("pk", s(pk)).consistent_read(true).send().await.unwrap().item
-    }
-
-    async fn record(&self, id: &str) -> Option<Record> {
-        self.item(&format!("ORDER#{id}")).await.map(|item| serde_dynamo::from_item(item).unwrap())
-    }
-
-    async fn send(&self, body: &str) {
-        let sqs = aws_sdk_sqs::Client::new(&self.stack.sdk_config());
-        sqs.send_message().queue_url(&self.stack.queues().orders).message_body(body).send().await.unwrap();
-    }
-
-    /// Waits until `count` records had a line in the log that says they are deleted.
-    async fn deleted(&self, count: usize) -> Vec<Value> {
-        let mut lines = self.lines.clone();
-        let done = |lines: &Vec<String>| {
-            records(lines).iter().filter(|line| line["deleted"] == true).count() >= count
-        };
-        let waited = tokio::time::timeout(PATIENCE, lines.wait_for(done)).await;
-        let lines = waited.unwrap_or_else(|_| panic!("took too long: {:?}", self.lines.borrow())).unwrap();
-        records(&lines)
-    }
-}
-
-fn records(lines: &[String]) -> Vec<Value> {
-    let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["message"] == "record").collect()
-}
-
-fn order(id: &str) -> Value {
-    json!({
-        "order_id": id, "customer_id": "cus-42", "placed_at": Clock::system().now().to_rfc3339(), "currency": "USD",
-        "items": [{ "sku": "mug", "quantity": 2, "unit_price": 1299 }], "payment_method": "pm_card_visa",
-    })
-}
+use crate::local_world::n;
+use running::{PATIENCE, Running, function, order};
 
 #[tokio::test]
 async fn orders_and_their_duplicates_take_effect_once() {
@@ -113,7 +46,7 @@ async fn orders_and_their_duplicates_take_effect_once() {
     assert_eq!(running.item("STOCK#mug").await.unwrap()["available"], n(960));
     let told = running.stack.notifications().until(|told| told.len() == 20).await;
     assert!(told.values().all(|told| told.bodies.len() == 1));
-    running.stack.shutdown().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -135,7 +68,7 @@ async fn a_worker_killed_while_it_charges_is_succeeded_and_charges_once() {
     let record = running.record("ord-1").await.unwrap();
     assert_eq!((record.status, record.attempts), (Status::Completed, 2));
     assert_eq!(running.stack.payments().ledger().charges_of("ord-1").len(), 1);
-    running.stack.shutdown().await;
+    running.end().await;
 }
 
 /// The function as a process, with the environment of `stack` and these changes.
@@ -182,7 +115,7 @@ async fn a_deadline_of_1970_is_no_deadline() {
     let mut runtime = RuntimeApi::start().await.unwrap();
     let address = runtime.address().to_string();
     let child = spawn(
-        running.stack.variables(),
+        &running.function_options(1, &[]).variables,
         &[
             ("AWS_LAMBDA_RUNTIME_API", Some(&address)),
             ("AWS_LAMBDA_FUNCTION_NAME", Some("order-processor")),
@@ -213,5 +146,5 @@ async fn a_deadline_of_1970_is_no_deadline() {
     let log = String::from_utf8(output.stdout).unwrap();
     assert!(!log.contains("4242424242424242"), "{log}");
     assert_eq!(log.matches("the deadline of the invocation has passed").count(), 1, "{log}");
-    running.stack.shutdown().await;
+    running.end().await;
 }

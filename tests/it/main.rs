@@ -7,6 +7,7 @@ mod contract;
 mod crashes;
 mod deployed;
 mod evidence;
+mod fuzzing;
 mod hangs;
 mod layers;
 mod local_aws;

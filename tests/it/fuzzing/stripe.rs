@@ -1,0 +1,277 @@
+//! What Stripe's answers are taken for: charged or declined only if they say so.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::FutureExt;
+use order_processor::local::connector::connector;
+use order_processor::order::Order;
+use order_processor::record::{Outcome, Outcomes};
+use order_processor::services::payment::{ChargePayment, Stripe, StripeKey};
+use order_processor::services::{Call, Ending, Service};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::TestCaseResult;
+use serde_json::{Value, json};
+
+use super::input::{changed_bytes, changed_json};
+use super::{Reached, corpus, fuzz};
+use crate::world::order_json;
+
+const BRANCHES: [&str; 12] = [
+    "charge: done",
+    "charge: refused",
+    "charge: unavailable",
+    "charge: unknown",
+    "charge: looked up",
+    "look-up: done",
+    "look-up: refused",
+    "look-up: unavailable",
+    "look-up: unknown",
+    "refund: done",
+    "refund: unavailable",
+    "refund: unknown",
+];
+
+/// An answer of the provider.
+#[derive(Clone, Debug)]
+struct Answer {
+    status: u16,
+    replayed: Option<String>,
+    body: Vec<u8>,
+}
+
+/// What the provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Charge,
+    /// The key may be forgotten.
+    LookUp,
+    Refund,
+}
+
+#[test]
+fn no_answer_is_a_charge_or_a_decline_unless_it_says_so() {
+    let files = corpus("stripe");
+    let files = files.iter().map(|(_, bytes)| serde_json::from_slice::<Value>(bytes).unwrap());
+    let scripts: Vec<Vec<Answer>> =
+        files.map(|file| file["answers"].as_array().unwrap().iter().map(answer).collect()).collect();
+    let questions = [Question::Charge, Question::LookUp, Question::Refund];
+    let reached = Reached::default();
+    for (script, question) in scripts.iter().flat_map(|script| questions.map(|question| (script, question))) {
+        check(question, script, &reached).unwrap_or_else(|error| panic!("{script:?}: {error}"));
+    }
+    let answers = changed_scripts(scripts);
+    let cases = (select(questions.to_vec()), answers);
+    fuzz("stripe", 3000, &cases, &BRANCHES, reached, |(question, answers), reached| {
+        check(question, &answers, reached)
+    });
+}
+
+/// Two answers: those of a script, or others in their places.
+fn changed_scripts(scripts: Vec<Vec<Answer>>) -> impl Strategy<Value = Vec<Answer>> {
+    let bodies: Vec<Vec<u8>> = scripts.iter().flatten().map(|answer| answer.body.clone()).collect();
+    let trees = bodies.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect();
+    let names =
+        &["error", "id", "status", "data", "type", "code", "decline_code", "amount", "metadata", "order_id"];
+    let body = prop_oneof![
+        1 => changed_bytes(bodies),
+        3 => changed_json(trees, names, values()).prop_map(|json| json.to_string().into_bytes()),
+    ];
+    let status = prop_oneof![
+        4 => select(vec![200_u16, 200, 200, 402, 402, 500]),
+        2 => select(vec![201, 204, 299, 300, 302, 400, 401, 403, 404, 409, 429, 499, 503, 599, 600]),
+        1 => 200..1000_u16,
+    ];
+    let replayed = option::of(select(vec!["true", "true", "false", "TRUE", ""]).prop_map(str::to_owned));
+    let other =
+        (status, replayed, body).prop_map(|(status, replayed, body)| Answer { status, replayed, body });
+    (select(scripts), vec((any::<bool>(), other), 2)).prop_map(|(script, others)| {
+        let of_the_script = |(index, (keep, other)): (usize, (bool, Answer))| {
+            script.get(index).filter(|_| keep).cloned().unwrap_or(other)
+        };
+        others.into_iter().enumerate().map(of_the_script).collect()
+    })
+}
+
+fn values() -> Vec<Value> {
+    let words = [
+        "succeeded",
+        "canceled",
+        "requires_payment_method",
+        "processing",
+        "failed",
+        "Succeeded",
+        "",
+        "card_error",
+        "charge_already_refunded",
+        "ord-1",
+        "ORD-1",
+        "usd",
+        "pi_2",
+    ];
+    let mut values = words.map(|word| json!(word)).to_vec();
+    values.extend([
+        json!(null),
+        json!(0),
+        json!(2598),
+        json!(2598.0),
+        json!(-1),
+        json!({}),
+        json!([]),
+        json!(true),
+    ]);
+    values
+}
+
+fn answer(json: &Value) -> Answer {
+    let body = json["body"].as_str().map_or_else(|| json["body"].to_string(), str::to_owned).into_bytes();
+    let status = json["status"].as_u64().unwrap().try_into().unwrap();
+    Answer { status, replayed: json["replayed"].as_str().map(str::to_owned), body }
+}
+
+impl Question {
+    /// Asks a provider that gives these answers. Which were taken, and what came of it.
+    fn ask(self, answers: &[Answer]) -> (&[Answer], Ending) {
+        let left: Arc<Mutex<VecDeque<Answer>>> = Arc::new(Mutex::new(answers.iter().cloned().collect()));
+        let script = Arc::clone(&left);
+        let http = connector(move |_| {
+            let answer = script.lock().unwrap().pop_front();
+            async move {
+                let answer = answer.unwrap_or(Answer { status: 500, replayed: None, body: Vec::new() });
+                let mut response = http::Response::builder().status(answer.status);
+                if let Some(replayed) = &answer.replayed {
+                    response = response.header("idempotent-replayed", replayed);
+                }
+                Ok(response.body(Bytes::from(answer.body)).unwrap())
+            }
+        });
+        let service =
+            ChargePayment(Stripe::new(http, "http://payments.invalid", StripeKey("sk_test_1".to_owned())));
+        let order = Order::parse(&order_json("ord-1").to_string()).unwrap();
+        let outcomes = Outcomes::default().with("charge_payment", Outcome::of("payment_id", "pi_1"));
+        let key_age = if self == Question::LookUp { Duration::from_secs(24 * 3600) } else { Duration::ZERO };
+        let call = Call {
+            order: &order,
+            outcomes: &outcomes,
+            refusal: None,
+            key: "ord-1:charge_payment".to_owned(),
+            key_age,
+            timeout: Duration::from_secs(10),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let asked = if self == Question::Refund { service.undo(&call) } else { service.call(&call) };
+        // Every answer is there at once, so nothing is waited for.
+        let ending = runtime.block_on(async { asked.now_or_never().expect("an ending") });
+        let taken = answers.len() - left.lock().unwrap().len();
+        (&answers[..taken], ending)
+    }
+
+    /// Whether this answer, to the first or to the second thing that was asked, says that it is done.
+    fn is_done(self, index: usize, answer: &Answer) -> bool {
+        let json = answer.json();
+        let has_status =
+            |statuses: &[&str]| json["status"].as_str().is_some_and(|status| statuses.contains(&status));
+        match (self, index) {
+            (Question::Refund, _) => {
+                let refunded =
+                    answer.is_success() && json["id"].is_string() && !has_status(&["failed", "canceled"]);
+                refunded
+                    || ((400..500).contains(&answer.status)
+                        && answer.error_code().as_deref() == Some("charge_already_refunded"))
+            }
+            (Question::Charge, 0) => {
+                answer.is_success() && json["id"].is_string() && has_status(&["succeeded"])
+            }
+            _ => answer.is_success() && answer.found().iter().any(|payment| payment["status"] == "succeeded"),
+        }
+    }
+
+    /// Whether it says that the order will never be paid.
+    fn is_decline(self, index: usize, answer: &Answer) -> bool {
+        let json = answer.json();
+        let never = |payment: &Value| {
+            ["canceled", "requires_payment_method"].map(Value::from).contains(&payment["status"])
+        };
+        match (self, index) {
+            (Question::Refund, _) => false,
+            (Question::Charge, 0) => {
+                (answer.status == 402 && json["error"]["type"] == "card_error")
+                    || (answer.is_success() && never(&json))
+            }
+            _ => answer.is_success() && !answer.found().is_empty() && answer.found().iter().all(never),
+        }
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Where an error has no code, its type stands in.
+    fn error_code(&self) -> Option<String> {
+        let json = self.json();
+        let code = json["error"]["code"].as_str().or(json["error"]["type"].as_str());
+        code.map(str::to_owned)
+    }
+
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The payments of a search that can be this order's.
+    fn found(&self) -> Vec<Value> {
+        let is_of = |payment: &Value| {
+            let right = |field: &Value, wanted: &dyn Fn(&Value) -> bool| field.is_null() || wanted(field);
+            right(&payment["metadata"]["order_id"], &|id| id == "ord-1")
+                && right(&payment["amount"], &|amount| *amount == 2598)
+                && right(&payment["currency"], &|currency| {
+                    currency.as_str().is_some_and(|currency| currency.eq_ignore_ascii_case("usd"))
+                })
+        };
+        self.json()["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|payment| is_of(payment))
+            .cloned()
+            .collect()
+    }
+}
+
+fn check(question: Question, answers: &[Answer], reached: &Reached) -> TestCaseResult {
+    let (taken, ending) = question.ask(answers);
+    let name = match question {
+        Question::Charge => "charge",
+        Question::LookUp => "look-up",
+        Question::Refund => "refund",
+    };
+    if question == Question::Charge && taken.len() > 1 {
+        reached.count("charge: looked up");
+    }
+    let says = |what: fn(Question, usize, &Answer) -> bool| {
+        // The last answer decides; those before it only led there.
+        taken.last().is_some_and(|answer| what(question, taken.len() - 1, answer))
+    };
+    let kind = match &ending {
+        Ending::Done(_) => {
+            prop_assert!(says(Question::is_done), "done, though nothing says so: {:?}", ending);
+            "done"
+        }
+        Ending::Refused(_) => {
+            prop_assert!(says(Question::is_decline), "declined, though nothing says so: {:?}", ending);
+            "refused"
+        }
+        Ending::Unavailable(_) => "unavailable",
+        Ending::Unknown(_) => "unknown",
+    };
+    reached.count(format!("{name}: {kind}"));
+    let words = format!("{ending:?}");
+    prop_assert!(!words.contains("sk_test_1") && !words.contains("pm_card"), "tells a secret: {}", words);
+    Ok(())
+}
