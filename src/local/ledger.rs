@@ -4,6 +4,7 @@
 //! books, what the receivers got, the stock, the answers and the dead letters. Which of two contradicting messages
 //! is the order is for the processor to decide; the other must have had no effect.
 
+mod history;
 mod orders;
 mod strays;
 
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
+
+pub use history::{Change, History};
 
 use crate::local::payment_provider::Ledger as Payments;
 use crate::local::receiver::Deliveries;
@@ -20,8 +23,11 @@ use crate::record::{Record, Status};
 /// Everything that happened.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Every message that went to the queue. None of them was too old or from the future.
+    /// Every message that went to the queue.
     pub sent: Vec<Sent>,
+    /// The IDs of those that may have found no record while their order was too old or from the future: they may be
+    /// dead letters as `stale` or `future`.
+    pub out_of_window: BTreeSet<String>,
     /// Every order record, once the queue is empty.
     pub records: Vec<Record>,
     /// The payment provider's books.
@@ -82,10 +88,20 @@ pub enum Invariant {
     PoisonRefused,
     /// Nothing else is in the dead-letter queue.
     NothingElseDead,
+    /// At every moment: a fence never decreases, and grows whenever the owner changes.
+    FenceNeverDecreases,
+    /// At every moment: a finished record never changes, and no other is deleted.
+    FinishedNeverChanges,
+    /// At every moment: an order never becomes another.
+    ContentsNeverChange,
+    /// At every moment: what was available = what is available + what orders hold, unfinished ones included.
+    StockNeverLost,
+    /// When nothing disturbs them any more, messages end within a bounded number of deliveries.
+    EveryMessageEnds,
 }
 
 impl Invariant {
-    /// All of them, in the order in which they are told.
+    /// Those that [`check`] finds at the end, in the order in which they are told.
     pub const ALL: [Invariant; 9] = [
         Invariant::EveryOrderFinished,
         Invariant::ChargedOnce,
@@ -96,6 +112,15 @@ impl Invariant {
         Invariant::ConflictsRefused,
         Invariant::PoisonRefused,
         Invariant::NothingElseDead,
+    ];
+
+    /// Those that take an observer of the whole run.
+    pub const THROUGHOUT: [Invariant; 5] = [
+        Invariant::FenceNeverDecreases,
+        Invariant::FinishedNeverChanges,
+        Invariant::ContentsNeverChange,
+        Invariant::StockNeverLost,
+        Invariant::EveryMessageEnds,
     ];
 
     /// The invariant as a sentence.
@@ -110,6 +135,11 @@ impl Invariant {
             Invariant::ConflictsRefused => "every conflict dead-lettered as conflict, without effect",
             Invariant::PoisonRefused => "every poison message dead-lettered as invalid",
             Invariant::NothingElseDead => "nothing else in the dead-letter queue",
+            Invariant::FenceNeverDecreases => "a fence never decreases, and grows with every owner",
+            Invariant::FinishedNeverChanges => "a finished record never changes",
+            Invariant::ContentsNeverChange => "an order never becomes another",
+            Invariant::StockNeverLost => "at every moment, stock before = stock now + reserved",
+            Invariant::EveryMessageEnds => "every message ends, once nothing disturbs it, within a few deliveries",
         }
     }
 }
@@ -188,6 +218,14 @@ impl<'f> World<'f> {
     fn is_dead_of(&self, sent: &Sent, reason: &str) -> bool {
         let letters = self.dead.get(sent.message_id.as_str());
         letters.is_some_and(|letters| letters.iter().all(|letter| letter.reason == reason))
+    }
+
+    /// Whether the message may be, and is, a dead letter for the age of its order.
+    fn is_out_of_window(&self, sent: &Sent) -> bool {
+        let letters = self.dead.get(sent.message_id.as_str());
+        let too_late = |letter: &&&DeadLetter| ["stale", "future"].contains(&letter.reason.as_str());
+        self.facts.out_of_window.contains(&sent.message_id)
+            && letters.is_some_and(|letters| letters.iter().any(|letter| too_late(&letter)))
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) const SHIP: &str = warehouse::STEP.name;
 pub(super) const TELL: &str = notifications::STEP.name;
 
 pub(super) fn check(world: &World<'_>, id: &str, messages: &[(&Sent, Order)], found: &mut Found) {
+    if !world.records.contains_key(id) && messages.iter().all(|(sent, _)| world.is_out_of_window(sent)) {
+        return;
+    }
     let record = world.records.get(id).copied().filter(|record| record.status.is_finished());
     found.unless(record.is_some(), Invariant::EveryOrderFinished, id, || match world.records.get(id) {
         Some(record) => format!("{} at {}", record.status, record.step),
@@ -32,7 +35,8 @@ pub(super) fn check(world: &World<'_>, id: &str, messages: &[(&Sent, Order)], fo
     reserved(record, order, found);
     answered(world, record, found);
     for (sent, other) in messages.iter().filter(|(_, order)| !is_the_order(order)) {
-        found.unless(world.is_dead_of(sent, "conflict"), Invariant::ConflictsRefused, id, || {
+        let refused = world.is_dead_of(sent, "conflict") || world.is_out_of_window(sent);
+        found.unless(refused, Invariant::ConflictsRefused, id, || {
             format!("message {} for {} is not dead-lettered so", sent.message_id, other.total().minor)
         });
     }
@@ -57,6 +61,11 @@ fn charged(world: &World<'_>, record: &Record, order: &Order, found: &mut Found)
         format!("{}: {} charges, {} refunds", record.status, charges.len(), refunds.len())
     });
     found.unless(right, Invariant::ChargedOnce, id, || "a charge is not of this order's total".to_owned());
+    let of_a_charge = refunds.iter().all(|refund| {
+        let mut charged = charges.iter().filter(|charge| charge.payment_id == refund.payment_id);
+        charged.any(|charge| charge.created <= refund.created)
+    });
+    found.unless(of_a_charge, Invariant::ChargedOnce, id, || "refunded what was not charged".to_owned());
     if record.status == Status::Completed && total.minor > 0 {
         let told = field(record.result.as_deref(), PAYMENT_ID);
         let known = charges.iter().any(|charge| Some(&charge.payment_id) == told.as_ref());

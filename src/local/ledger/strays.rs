@@ -44,6 +44,7 @@ fn dead_letters(world: &World<'_>, found: &mut Found) {
         let others = messages.iter().filter(|(_, order)| Some(&order.fingerprint()) != fingerprint);
         expected.extend(others.map(|(sent, _)| sent.message_id.as_str()));
     }
+    expected.extend(world.facts.out_of_window.iter().map(String::as_str));
     for letter in &world.facts.dead_letters {
         let id = letter.source_message_id.as_str();
         found.unless(expected.contains(id), Invariant::NothingElseDead, id, || {

@@ -21,7 +21,7 @@ fn sent(id: &str, body: impl ToString) -> Sent {
     Sent { message_id: id.to_owned(), body: body.to_string() }
 }
 
-fn record(id: &str, status: &str, quantity: u32, result: &Value) -> Record {
+pub(super) fn record(id: &str, status: &str, quantity: u32, result: &Value) -> Record {
     let json = json!({
         "pk": format!("ORDER#{id}"), "status": status, "fence": 1, "owner": "me", "step": "notify_customer",
         "outcomes": { "reserve_inventory": { "mug": quantity } },
@@ -86,6 +86,7 @@ fn good() -> Facts {
             delivery("b:notify_customer", &json!({ "status": "rejected" })),
         ]
         .into(),
+        out_of_window: BTreeSet::new(),
         stock_before: [("mug".to_owned(), 10)].into(),
         stock_after: [("mug".to_owned(), 8)].into(),
         answers: [("a".to_owned(), [completed.to_string()].into())].into(),
@@ -146,6 +147,27 @@ fn a_wrong_charge_is_found() {
     let mut uncharged = good();
     uncharged.payments.payments.remove(0);
     assert!(check(&uncharged).iter().any(|violation| violation.invariant == invariant));
+}
+
+#[test]
+fn a_refund_of_what_was_not_charged_is_found() {
+    breaks(Invariant::ChargedOnce, "b", |facts| facts.payments.refunds[0].payment_id = "pi_a".to_owned());
+    breaks(Invariant::ChargedOnce, "b", |facts| facts.payments.refunds[0].created = UnixMillis(0));
+}
+
+#[test]
+fn a_message_that_came_too_late_may_be_stale_and_no_other_may() {
+    let late = |facts: &mut Facts| {
+        facts.sent.push(sent("m6", order("c", 1)));
+        facts.dead_letters.push(letter("m6", "stale", &order("c", 1).to_string()));
+    };
+    let mut facts = good();
+    late(&mut facts);
+    assert_ne!(check(&facts), []);
+    facts.out_of_window.insert("m6".to_owned());
+    assert_eq!(check(&facts), []);
+    facts.payments.payments.push(payment("c", 100));
+    assert_eq!(check(&facts)[0].invariant, Invariant::ChargedOnce, "it must have no effect");
 }
 
 #[test]

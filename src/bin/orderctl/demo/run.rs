@@ -1,6 +1,6 @@
 //! One run: messages in, processes killed, and everything that happened gathered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -180,6 +180,7 @@ async fn facts(
     let table = local::table(stack);
     Ok(Facts {
         sent,
+        out_of_window: BTreeSet::new(),
         records: table.orders(&[], usize::MAX).await?.0,
         payments: stack.payments().ledger(),
         shipments: stack.warehouse().deliveries(),

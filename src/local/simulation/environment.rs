@@ -1,0 +1,158 @@
+//! A worker: one environment of the shipped function, with faults of its own between it and everything else, and a
+//! clock that is a little wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use serde_json::json;
+
+use super::chance::{between, millis};
+use super::mischief;
+use super::queue::{Delivered, MAX_RECEIVE_COUNT};
+use super::wire::{self, PAYMENTS, QUEUES, SOURCE_ARN};
+use super::world::World;
+use crate::batch::Batches;
+use crate::budget::Budget;
+use crate::clock::{Clock, UnixMillis};
+use crate::config::{Config, name};
+use crate::function;
+use crate::local::faults::{Fault, Faults, Passage};
+use crate::local::stack::TABLE;
+use crate::services::payment::{Stripe, StripeKey};
+
+/// The function's timeout.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+const GRACE_MS: u64 = 1000;
+/// Clocks of two workers differ by twice this at most.
+const SKEW: Duration = Duration::from_secs(30);
+/// Then Lambda starts a new one.
+const LIFE: u32 = 40;
+
+pub(super) struct Environment {
+    pub(super) name: String,
+    batches: Batches,
+    faults: Faults,
+    clock: Clock,
+    invocations: u32,
+}
+
+/// How an invocation ended.
+pub(super) enum Ended {
+    /// The IDs of the messages that failed.
+    Answered(Environment, Vec<String>),
+    /// No answer: none of its messages is done.
+    Died(&'static str),
+}
+
+impl Environment {
+    pub(super) fn start(world: &Arc<World>, name: String) -> Self {
+        let faults = Faults::planned_by({
+            let world = Arc::clone(world);
+            move |passage| meet(&world, passage)
+        });
+        let connector = faults.wrap(wire::connector(world, &name));
+        let sdk = world.aws.sdk_config(connector.clone()).into_builder().retry_config(function::retries()).build();
+        let stripe = Stripe::new(connector, PAYMENTS, StripeKey("sk_test_simulation".to_owned()));
+        let clock = skewed(world, &name);
+        let random = world.chance.random("function", &name);
+        let batches = function::assemble(config(), &sdk, stripe, clock.clone(), random);
+        world.note("start", &name);
+        Environment { name, batches, faults, clock, invocations: 0 }
+    }
+
+    /// Whether Lambda would take a new one for the next event.
+    pub(super) fn is_old(&self) -> bool {
+        self.invocations >= LIFE
+    }
+
+    /// Runs the function on a batch, as Lambda would: until it answers, dies, or its time is over.
+    pub(super) async fn invoke(mut self, world: Arc<World>, batch: &[Delivered]) -> Ended {
+        self.invocations += 1;
+        let Ok(event) = event(batch) else { return Ended::Died("no event") };
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        let budget = Budget::for_invocation(self.clock.now() + TIMEOUT, self.clock.clone());
+        let faults = self.faults.clone();
+        let mut handling = Box::pin(self.batches.handle(&event, &budget));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                () = faults.crashed() => return Ended::Died("crashed"),
+                () = faults.frozen() => {
+                    let moment = format!("{}/{}", self.name, self.invocations);
+                    thaw_later(&world, &moment).await;
+                    faults.thaw();
+                }
+                answer = &mut handling => break answer,
+                () = tokio::time::sleep_until(deadline) => return Ended::Died("timed out"),
+            }
+        };
+        drop(handling);
+        if tokio::time::Instant::now() > deadline {
+            return Ended::Died("woke after its deadline");
+        }
+        match answer {
+            Ok(answer) => {
+                let failed = answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+                Ended::Answered(self, failed)
+            }
+            Err(_) => Ended::Died("failed as a whole"),
+        }
+    }
+}
+
+fn meet(world: &World, passage: &Passage) -> Option<Fault> {
+    // The SDK's jitter comes from the thread's generator; whatever drew from it before does not matter after this.
+    fastrand::seed(world.chance.number("jitter", &world.now().0.to_string()));
+    let faulty = world.is_faulty();
+    let (name, fault) = world.mischief().decide(passage, faulty)?;
+    let kind = mischief::kind(fault);
+    world.journal().count(&format!("fault {kind}"));
+    world.note("fault", &format!("{kind} {name}"));
+    Some(fault)
+}
+
+/// Mostly past every lease, sometimes so short that nobody notices.
+async fn thaw_later(world: &World, moment: &str) {
+    let mut random = world.chance.of("freeze", moment);
+    let (least, most) = if random.f64() < 0.3 { (100, 3_000) } else { (12_000, 90_000) };
+    tokio::time::sleep(between(&mut random, Duration::from_millis(least), Duration::from_millis(most))).await;
+    world.note("thaw", moment);
+}
+
+fn skewed(world: &Arc<World>, name: &str) -> Clock {
+    let ahead = world.chance.of("skew", name).u64(0..=2 * millis(SKEW));
+    let clock = world.clock.clone();
+    Clock::from_fn(move || UnixMillis(clock.now().0 + ahead - millis(SKEW)))
+}
+
+fn config() -> Config {
+    let lookup = |variable: &str| {
+        Some(match variable {
+            name::ORDERS_TABLE => TABLE.to_owned(),
+            name::DEAD_LETTER_QUEUE_URL => format!("{QUEUES}dead-letters"),
+            name::WAREHOUSE_QUEUE_URL => format!("{QUEUES}warehouse"),
+            name::NOTIFICATIONS_QUEUE_URL => format!("{QUEUES}notifications"),
+            name::PAYMENT_PROVIDER => "sandbox".to_owned(),
+            name::MAX_RECEIVE_COUNT => MAX_RECEIVE_COUNT.to_string(),
+            name::LEASE_GRACE_MS => GRACE_MS.to_string(),
+            _ => return None,
+        })
+    };
+    Config::read(&lookup).expect("these variables are right")
+}
+
+fn event(batch: &[Delivered]) -> serde_json::Result<SqsEvent> {
+    let record = |message: &Delivered| {
+        json!({
+            "messageId": message.id, "receiptHandle": message.receipt(), "body": message.body,
+            "attributes": {
+                "ApproximateReceiveCount": message.receives.to_string(),
+                "SentTimestamp": message.sent_at.0.to_string(),
+            },
+            "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
+            "eventSourceARN": SOURCE_ARN, "awsRegion": "us-east-1",
+        })
+    };
+    serde_json::from_value(json!({ "Records": batch.iter().map(record).collect::<Vec<_>>() }))
+}
