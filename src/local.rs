@@ -8,6 +8,7 @@
 //! | [`event_source`] | Lambda's poller between a queue and the function |
 //! | [`receiver`] | the warehouse and whoever writes to customers |
 //! | [`ledger`] | the auditor: whether what all of them did adds up |
+//! | [`simulation`] | the function under faults at random, in virtual time, repeatable by its seed |
 //! | [`stack`] | all of it, with the [`resources`] the function needs |
 //!
 //! The servers are plain functions from a request to an answer. They are reached in one of two ways:
@@ -26,5 +27,6 @@ pub mod receiver;
 pub mod resources;
 pub mod runtime_api;
 pub mod server;
+pub mod simulation;
 pub mod sqs;
 pub mod stack;

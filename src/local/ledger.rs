@@ -139,7 +139,9 @@ impl Invariant {
             Invariant::FinishedNeverChanges => "a finished record never changes",
             Invariant::ContentsNeverChange => "an order never becomes another",
             Invariant::StockNeverLost => "at every moment, stock before = stock now + reserved",
-            Invariant::EveryMessageEnds => "every message ends, once nothing disturbs it, within a few deliveries",
+            Invariant::EveryMessageEnds => {
+                "every message ends, once nothing disturbs it, within a few deliveries"
+            }
         }
     }
 }

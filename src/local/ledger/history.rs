@@ -135,7 +135,11 @@ impl History {
 
 fn reserved(record: &Record) -> BTreeMap<String, u64> {
     let outcome = record.outcomes.get(RESERVE).filter(|_| record.status != Status::Rejected);
-    outcome.into_iter().flat_map(|outcome| outcome.quantities()).map(|(sku, n)| (sku.to_string(), n)).collect()
+    outcome
+        .into_iter()
+        .flat_map(|outcome| outcome.quantities())
+        .map(|(sku, n)| (sku.to_string(), n))
+        .collect()
 }
 
 fn change(before: Option<&Record>, after: &Record) -> Change {

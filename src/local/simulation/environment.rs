@@ -52,7 +52,8 @@ impl Environment {
             move |passage| meet(&world, passage)
         });
         let connector = faults.wrap(wire::connector(world, &name));
-        let sdk = world.aws.sdk_config(connector.clone()).into_builder().retry_config(function::retries()).build();
+        let sdk =
+            world.aws.sdk_config(connector.clone()).into_builder().retry_config(function::retries()).build();
         let stripe = Stripe::new(connector, PAYMENTS, StripeKey("sk_test_simulation".to_owned()));
         let clock = skewed(world, &name);
         let random = world.chance.random("function", &name);
@@ -93,7 +94,8 @@ impl Environment {
         }
         match answer {
             Ok(answer) => {
-                let failed = answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+                let failed =
+                    answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
                 Ended::Answered(self, failed)
             }
             Err(_) => Ended::Died("failed as a whole"),

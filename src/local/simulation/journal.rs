@@ -33,7 +33,10 @@ impl Journal {
         if let Some(lines) = &mut self.lines {
             let (seconds, millis) = (since.as_secs(), since.subsec_millis());
             let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-            lines.push(format!("{days}d {hours:02}:{minutes:02}:{:02}.{millis:03} {what} {about}", seconds % 60));
+            lines.push(format!(
+                "{days}d {hours:02}:{minutes:02}:{:02}.{millis:03} {what} {about}",
+                seconds % 60
+            ));
         }
     }
 }
@@ -58,7 +61,9 @@ impl Visit for Fields {
 
 impl Subscriber for Reader {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::INFO && metadata.target().starts_with("order_processor")
+        metadata.is_event()
+            && *metadata.level() <= Level::INFO
+            && metadata.target().starts_with("order_processor")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

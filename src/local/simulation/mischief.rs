@@ -35,12 +35,11 @@ impl Mischief {
     }
 
     /// The names of the faults that happened.
-    pub(super) fn happened(self) -> Vec<String> {
-        self.happened
+    pub(super) fn happened(&self) -> Vec<String> {
+        self.happened.clone()
     }
 
-    /// Whether this happens to `subject` now, where `at` says for how many hundredths of the faults' own
-    /// probability.
+    /// The fault's name, if this happens to `subject` now.
     pub(super) fn strikes(&mut self, subject: &str, what: &str) -> Option<String> {
         let name = self.name(subject, what);
         let hit = self.chance.of("strike", &name).f64() < self.probability;
@@ -56,7 +55,8 @@ impl Mischief {
     }
 
     fn fault(&self, subject: &str, what: &str, name: &str) -> Option<Fault> {
-        let early = self.seen.get(&format!("{subject}/{what}")).is_some_and(|seen| *seen <= MAX_RECEIVE_COUNT);
+        let early =
+            self.seen.get(&format!("{subject}/{what}")).is_some_and(|seen| *seen <= MAX_RECEIVE_COUNT);
         match (self.curse(subject), what) {
             (Curse::DeadlyClaim, "PutItem") if early => return Some(Fault::CrashBefore),
             (Curse::ChargeLost, "charge") if early => return Some(Fault::LoseRequest),
@@ -135,7 +135,8 @@ fn subject(passage: &Passage) -> String {
     let key = |path: &str| body.pointer(path)?.as_str()?.strip_prefix("ORDER#").map(str::to_owned);
     let text = |path: &str| body.pointer(path)?.as_str().map(str::to_owned);
     let order = ["/Key/pk/S", "/Item/pk/S", "/TransactItems/0/Update/Key/pk/S"].into_iter().find_map(key);
-    let keyed = || text("/MessageAttributes/idempotency_key/StringValue")?.split(':').next().map(str::to_owned);
+    let keyed =
+        || text("/MessageAttributes/idempotency_key/StringValue")?.split(':').next().map(str::to_owned);
     let letter = || text("/MessageAttributes/source_message_id/StringValue");
     let receipt = || text("/ReceiptHandle")?.split('#').next().map(str::to_owned);
     order.or_else(keyed).or_else(letter).or_else(receipt).unwrap_or_else(|| "any".to_owned())

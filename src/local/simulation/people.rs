@@ -219,7 +219,8 @@ async fn resume(world: &Arc<World>, id: &str) {
 /// What the provider's books say of the order's charge.
 fn charged(world: &World, id: &str) -> Statement {
     let ledger = world.payments.ledger();
-    let charges: BTreeSet<&str> = ledger.charges_of(id).iter().map(|charge| charge.payment_id.as_str()).collect();
+    let charges: BTreeSet<&str> =
+        ledger.charges_of(id).iter().map(|charge| charge.payment_id.as_str()).collect();
     match charges.first() {
         Some(payment_id) => Statement::Done(Outcome::of(PAYMENT_ID, *payment_id)),
         None => Statement::NotDone,

@@ -45,7 +45,7 @@ pub(super) fn stock(orders: u32) -> BTreeMap<String, u64> {
 /// When somebody asks to cancel the order, if anybody does.
 pub(super) fn cancelled_at(chance: Chance, number: u32) -> Option<UnixMillis> {
     let mut random = chance.of("cancel", &order_id(number));
-    let soon = between(&mut random, Duration::ZERO, Duration::from_secs(3));
+    let soon = between(&mut random, Duration::ZERO, Duration::from_millis(200));
     (random.u64(0..100) < CANCELLED).then(|| sent_at(number) + soon)
 }
 

@@ -98,7 +98,7 @@ impl World {
         for key in keys.into_iter().filter_map(Value::as_str) {
             let item = self.item(key).unwrap_or_default();
             match key.strip_prefix("STOCK#") {
-                Some(sku) => drop(stock.insert(sku.to_owned(), item["available"].as_u64().unwrap_or_default())),
+                Some(sku) => stock.extend([(sku.to_owned(), item["available"].as_u64().unwrap_or_default())]),
                 None => record = serde_json::from_value::<Record>(item).ok(),
             }
         }
@@ -120,7 +120,8 @@ impl World {
             Change::Moved => "checkpoints",
         };
         self.journal().count(what);
-        let about = format!("{} {} at {} fence {}", record.order_id(), record.status, record.step, record.fence.0);
+        let about =
+            format!("{} {} at {} fence {}", record.order_id(), record.status, record.step, record.fence.0);
         self.note("write", &about);
         if change == Change::Parked {
             self.parked(record.order_id());
@@ -131,13 +132,16 @@ impl World {
     fn watch_refusal(&self, operation: &str, asked: &Value, refusal: &[u8]) {
         let refusal: Value = serde_json::from_slice(refusal).unwrap_or_default();
         let (write, found) = match operation {
-            "TransactWriteItems" => (&asked["TransactItems"][0]["Update"], &refusal["CancellationReasons"][0]["Item"]),
+            "TransactWriteItems" => {
+                (&asked["TransactItems"][0]["Update"], &refusal["CancellationReasons"][0]["Item"])
+            }
             _ => (asked, &refusal["Item"]),
         };
         let Some(owner) = found["owner"]["S"].as_str() else { return };
         let condition = write["ConditionExpression"].as_str().unwrap_or_default();
         let values = write["ExpressionAttributeValues"].as_object();
-        let mut values = values.into_iter().flatten().map(|(_, value)| &value["S"]).chain([&asked["Item"]["owner"]["S"]]);
+        let mut values =
+            values.into_iter().flatten().map(|(_, value)| &value["S"]).chain([&asked["Item"]["owner"]["S"]]);
         let mine = values.any(|value| value == owner);
         let what = match (mine, condition.contains("#owner")) {
             (true, _) if found["cancel_requested"].is_null() => "own lost writes",
