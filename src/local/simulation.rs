@@ -157,6 +157,21 @@ impl Outcome {
     pub fn unreached(&self) -> Vec<&'static str> {
         BRANCHES.into_iter().filter(|branch| !self.counts.contains_key(*branch)).collect()
     }
+
+    /// The last lines of the log about the order of the first violation, or about everything if it is of none.
+    pub fn last_events(&self, most: usize) -> Vec<&str> {
+        let subject = self.violations.first().map_or("", |violation| violation.subject.as_str());
+        let number = subject.split(['-', '~']).nth(1).filter(|number| number.parse::<u32>().is_ok());
+        let names =
+            number.map(|number| [format!("ord-{number}"), format!("r-ord-{number}"), format!("m-{number}-")]);
+        let is_about = |line: &&String| {
+            let Some([order, resumed, message]) = &names else { return true };
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '-');
+            words.any(|word| word == order || word == resumed || word.starts_with(message.as_str()))
+        };
+        let lines: Vec<&str> = self.log.iter().filter(is_about).map(String::as_str).collect();
+        lines[lines.len().saturating_sub(most)..].to_vec()
+    }
 }
 
 /// Runs the plan to its end.

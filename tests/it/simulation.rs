@@ -1,31 +1,141 @@
-//! The simulation by seed.
+//! The simulation by seed: that it repeats, that nothing is broken, and that it finds what is.
 
-use order_processor::local::simulation::{Plan, run};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use order_processor::local::ledger::Invariant;
+use order_processor::local::simulation::{BRANCHES, Outcome, Plan, Tamper, run, shrink};
+use serde_json::{Value, json};
+
+use crate::evidence::{self, Section};
+
+#[track_caller]
+fn holds(plan: &Plan) -> Outcome {
+    let outcome = run(plan);
+    assert!(outcome.violations.is_empty(), "{}\n{:#?}", plan.command(), outcome.violations);
+    outcome
+}
 
 #[test]
-fn look() {
-    for (seed, orders, workers, faults) in [
-        (1, 300, 4, 0.05),
-        (2, 300, 8, 0.1),
-        (2, 300, 8, 0.1),
-        (3, 100, 3, 0.5),
-        (4, 40, 3, 1.0),
-        (5, 100, 2, 0.0),
-        (6, 300, 3, 0.03),
-    ] {
-        let plan = Plan { log: true, ..Plan::new(seed, orders, workers, faults) };
-        let t = std::time::Instant::now();
-        let outcome = run(&plan);
-        println!("{:?} {:?} {:?}", outcome.counts, outcome.took, t.elapsed());
-        println!("{:#?}", outcome.violations.iter().take(5).collect::<Vec<_>>());
-        println!("unreached {:?}", outcome.unreached());
-        let f = format!("/tmp/sim-{seed}.log");
-        let log = outcome.log.join("\n");
-        if let Ok(old) = std::fs::read_to_string(&f) {
-            println!("same: {}", old == log);
-            std::fs::write(format!("{f}.2"), &log).unwrap();
-        } else {
-            std::fs::write(f, log).unwrap();
-        }
+fn the_same_seed_gives_the_same_log_to_the_byte_and_another_seed_another() {
+    let log = |seed| run(&Plan { log: true, ..Plan::new(seed, 25, 4, 0.15) }).log.join("\n");
+    let logs = [1, 2, 3].map(log);
+    assert_eq!(logs, [1, 2, 3].map(log));
+    assert!(logs[0] != logs[1] && logs[1] != logs[2]);
+    assert!(logs.iter().all(|log| log.lines().count() > 200));
+}
+
+#[test]
+fn whatever_the_seed_no_invariant_breaks_and_every_branch_is_reached() {
+    let mut section = Section::new("5-simulation", "Simulation by seed");
+    let few = [(1, 300, 4, 0.05), (2, 60, 1, 0.3), (3, 40, 8, 1.0), (4, 60, 2, 0.0)];
+    let fixed = (10..30)
+        .map(|seed| (seed, 300, u32::try_from(seed).unwrap() % 7 + 2, 0.03 + 0.01 * (seed % 8) as f64));
+    let random = (0..5).map(|_| (fastrand::u64(1000..1_000_000), 300, 5, 0.06));
+    let more = fixed.chain(random).take(if evidence::thorough() { usize::MAX } else { 0 });
+    let (mut seeds, mut orders, mut deliveries) = (Vec::new(), 0, 0);
+    for (seed, count, workers, faults) in few.into_iter().chain(more) {
+        let plan = Plan::new(seed, count, workers, faults);
+        let outcome = holds(&plan);
+        let unreached = outcome.unreached();
+        assert!(!plan.is_large() || unreached.is_empty(), "{}: never reached {unreached:?}", plan.command());
+        seeds.push(seed.to_string());
+        orders += outcome.counts["claims"];
+        deliveries += outcome.counts["deliveries"];
     }
+    section.line(format!("seeds {}", seeds.join(", ")));
+    section
+        .line(format!("{orders} orders, {deliveries} deliveries, no invariant of {} broken", invariants()));
+    section.line(format!("each large run reached: {}", BRANCHES.join(", ")));
+    section.end();
+}
+
+fn invariants() -> usize {
+    Invariant::ALL.len() + Invariant::THROUGHOUT.len()
+}
+
+/// A function whose requests are changed so is broken, and one of a few seeds must show it.
+#[track_caller]
+fn is_found(tamper: impl Fn(&mut http::Request<Bytes>) + Send + Sync + 'static) -> (Plan, Outcome) {
+    let tamper = Tamper(Arc::new(tamper));
+    let mut runs = (1..=6).map(|seed| {
+        let plan = Plan { tamper: Some(tamper.clone()), ..Plan::new(seed, 60, 4, 0.1) };
+        let outcome = run(&plan);
+        (plan, outcome)
+    });
+    runs.find(|(_, outcome)| !outcome.violations.is_empty()).expect("no seed found it")
+}
+
+fn broken(outcome: &Outcome) -> Vec<Invariant> {
+    outcome.violations.iter().map(|violation| violation.invariant).collect()
+}
+
+/// Makes `part` of every condition true, whatever the item says.
+fn without(part: &'static str) -> impl Fn(&mut http::Request<Bytes>) + Send + Sync + 'static {
+    move |request| {
+        let Ok(mut body) = serde_json::from_slice::<Value>(request.body()) else { return };
+        let writes = match body.get_mut("TransactItems").and_then(Value::as_array_mut) {
+            Some(items) => items.iter_mut().map(|item| &mut item["Update"]).collect(),
+            None => vec![&mut body],
+        };
+        for write in writes {
+            let Some(condition) = write.get("ConditionExpression").and_then(Value::as_str) else { continue };
+            let parts = condition.split(" AND ").map(|condition| match condition.starts_with(part) {
+                true => format!("({condition} OR attribute_exists(#owner) OR attribute_not_exists(#owner))"),
+                false => condition.to_owned(),
+            });
+            let condition = parts.collect::<Vec<_>>().join(" AND ");
+            if condition.contains(" OR ") {
+                write["ExpressionAttributeNames"]["#owner"] = json!("owner");
+                write["ConditionExpression"] = json!(condition);
+            }
+        }
+        *request.body_mut() = Bytes::from(body.to_string());
+    }
+}
+
+#[test]
+fn a_payment_key_that_differs_between_attempts_is_found_and_shrunk_to_one_order() {
+    let (plan, outcome) = is_found(|request| {
+        let attempt = fastrand::u64(..);
+        if let Some(key) = request.headers_mut().get_mut("idempotency-key") {
+            *key = format!("{}:{attempt}", key.to_str().unwrap()).parse().unwrap();
+        }
+    });
+    assert!(broken(&outcome).contains(&Invariant::ChargedOnce), "{:?}", outcome.violations);
+    let shrunk = shrink(&plan, &outcome).unwrap();
+    assert_eq!(shrunk.plan.only_orders.as_ref().unwrap().len(), 1, "{}", shrunk.plan.command());
+    assert!(shrunk.plan.only_faults.as_ref().unwrap().len() <= 2, "{}", shrunk.plan.command());
+    let again = run(&shrunk.plan);
+    assert_eq!(again.violations, shrunk.outcome.violations);
+    assert!(again.last_events(30).iter().any(|line| line.contains("fault")), "{:#?}", again.last_events(30));
+}
+
+#[test]
+fn a_claim_that_does_not_look_is_found() {
+    is_found(without("attribute_not_exists(#pk)"));
+}
+
+#[test]
+fn a_stock_that_is_not_minded_by_its_checkpoint_is_found() {
+    let (_, outcome) = is_found(|request| {
+        let Ok(mut body) = serde_json::from_slice::<Value>(request.body()) else { return };
+        if let Some(items) = body.get_mut("TransactItems").and_then(Value::as_array_mut) {
+            items.truncate(1);
+            body["ClientRequestToken"] = json!(fastrand::u64(..).to_string());
+            *request.body_mut() = Bytes::from(body.to_string());
+        }
+    });
+    assert!(broken(&outcome).contains(&Invariant::StockNeverLost), "{:?}", outcome.violations);
+}
+
+#[test]
+fn writes_that_mind_no_owner_fence_status_or_step_are_found() {
+    let strip = |request: &mut http::Request<Bytes>| {
+        for part in ["#fence", "#owner", "#status", "#step"] {
+            without(part)(request);
+        }
+    };
+    let (_, outcome) = is_found(strip);
+    assert!(broken(&outcome).contains(&Invariant::FinishedNeverChanges), "{:?}", outcome.violations);
 }

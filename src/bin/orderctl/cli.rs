@@ -18,6 +18,7 @@ use crate::parked::Parked;
 use crate::pause::{Pause, Unpause};
 use crate::report::Report;
 use crate::send::Send;
+use crate::simulate::Simulate;
 use crate::stats::Stats;
 use crate::stock::Stock;
 use crate::table::Table;
@@ -64,6 +65,7 @@ pub struct TargetOptions {
 enum Command {
     Demo(Demo),
     Dev(Dev),
+    Simulate(Simulate),
     #[command(flatten)]
     OnTarget(OnTarget),
 }
@@ -99,9 +101,11 @@ impl Cli {
 
     /// Does what was asked for.
     pub async fn run(&self) -> Result<Report> {
-        let starts_its_own = matches!(self.command, Command::Demo(_) | Command::Dev(_));
+        let starts_its_own =
+            matches!(self.command, Command::Demo(_) | Command::Dev(_) | Command::Simulate(_));
         if starts_its_own && self.target != TargetOptions::default() {
-            let problem = "demo and dev start a stack of their own: leave out the options that name one";
+            let problem =
+                "demo, dev and simulate start a stack of their own: leave out the options that name one";
             Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
         if matches!(&self.command, Command::OnTarget(OnTarget::Stats(stats)) if stats.watch && self.json) {
@@ -111,6 +115,7 @@ impl Cli {
         match &self.command {
             Command::Demo(demo) => demo.run().await,
             Command::Dev(dev) => dev.run(self.json).await,
+            Command::Simulate(simulate) => simulate.run().await,
             Command::OnTarget(command) => command.run(&Target::resolve(&self.target).await?).await,
         }
     }

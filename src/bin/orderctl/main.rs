@@ -36,6 +36,7 @@ mod pause;
 mod report;
 mod send;
 mod signature;
+mod simulate;
 mod stats;
 mod stock;
 mod table;
