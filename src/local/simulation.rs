@@ -71,9 +71,18 @@ pub struct Plan {
     pub tamper: Option<Tamper>,
 }
 
+type Change = dyn Fn(&mut http::Request<Bytes>) + Send + Sync;
+
 /// A change to every request before it is answered.
 #[derive(Clone)]
-pub struct Tamper(pub Arc<dyn Fn(&mut http::Request<Bytes>) + Send + Sync>);
+pub struct Tamper(Arc<Change>);
+
+impl Tamper {
+    /// Does `change` to every request.
+    pub fn new(change: impl Fn(&mut http::Request<Bytes>) + Send + Sync + 'static) -> Self {
+        Tamper(Arc::new(change))
+    }
+}
 
 impl fmt::Debug for Tamper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

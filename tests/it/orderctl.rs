@@ -9,6 +9,7 @@ mod orders;
 mod parked;
 mod running;
 mod sending;
+mod simulating;
 mod stock;
 mod target;
 

@@ -1,7 +1,5 @@
 //! The simulation by seed: that it repeats, that nothing is broken, and that it finds what is.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use order_processor::local::ledger::Invariant;
 use order_processor::local::simulation::{BRANCHES, Outcome, Plan, Tamper, run, shrink};
@@ -28,10 +26,10 @@ fn the_same_seed_gives_the_same_log_to_the_byte_and_another_seed_another() {
 #[test]
 fn whatever_the_seed_no_invariant_breaks_and_every_branch_is_reached() {
     let mut section = Section::new("5-simulation", "Simulation by seed");
-    let few = [(1, 300, 4, 0.05), (2, 60, 1, 0.3), (3, 40, 8, 1.0), (4, 60, 2, 0.0)];
-    let fixed = (10..30)
+    let few = [(1, 300, 4, 0.05), (2, 40, 1, 0.3), (3, 15, 8, 1.0), (4, 40, 2, 0.0)];
+    let fixed = (10..22)
         .map(|seed| (seed, 300, u32::try_from(seed).unwrap() % 7 + 2, 0.03 + 0.01 * (seed % 8) as f64));
-    let random = (0..5).map(|_| (fastrand::u64(1000..1_000_000), 300, 5, 0.06));
+    let random = (0..4).map(|_| (fastrand::u64(1000..1_000_000), 300, 5, 0.06));
     let more = fixed.chain(random).take(if evidence::thorough() { usize::MAX } else { 0 });
     let (mut seeds, mut orders, mut deliveries) = (Vec::new(), 0, 0);
     for (seed, count, workers, faults) in few.into_iter().chain(more) {
@@ -57,7 +55,7 @@ fn invariants() -> usize {
 /// A function whose requests are changed so is broken, and one of a few seeds must show it.
 #[track_caller]
 fn is_found(tamper: impl Fn(&mut http::Request<Bytes>) + Send + Sync + 'static) -> (Plan, Outcome) {
-    let tamper = Tamper(Arc::new(tamper));
+    let tamper = Tamper::new(tamper);
     let mut runs = (1..=6).map(|seed| {
         let plan = Plan { tamper: Some(tamper.clone()), ..Plan::new(seed, 60, 4, 0.1) };
         let outcome = run(&plan);
@@ -106,9 +104,11 @@ fn a_payment_key_that_differs_between_attempts_is_found_and_shrunk_to_one_order(
     let shrunk = shrink(&plan, &outcome).unwrap();
     assert_eq!(shrunk.plan.only_orders.as_ref().unwrap().len(), 1, "{}", shrunk.plan.command());
     assert!(shrunk.plan.only_faults.as_ref().unwrap().len() <= 2, "{}", shrunk.plan.command());
-    let again = run(&shrunk.plan);
-    assert_eq!(again.violations, shrunk.outcome.violations);
-    assert!(again.last_events(30).iter().any(|line| line.contains("fault")), "{:#?}", again.last_events(30));
+    let (again, first) = (run(&shrunk.plan), shrunk.outcome);
+    assert_eq!((&again.violations, &again.log), (&first.violations, &first.log));
+    let order = &again.violations[0].subject;
+    let events = again.last_events(30);
+    assert!(events.len() > 3 && events.iter().any(|line| line.contains(order.as_str())), "{events:#?}");
 }
 
 #[test]

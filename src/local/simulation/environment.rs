@@ -40,7 +40,7 @@ pub(super) struct Environment {
 /// How an invocation ended.
 pub(super) enum Ended {
     /// The IDs of the messages that failed.
-    Answered(Environment, Vec<String>),
+    Answered(Box<Environment>, Vec<String>),
     /// No answer: none of its messages is done.
     Died(&'static str),
 }
@@ -68,7 +68,7 @@ impl Environment {
     }
 
     /// Runs the function on a batch, as Lambda would: until it answers, dies, or its time is over.
-    pub(super) async fn invoke(mut self, world: Arc<World>, batch: &[Delivered]) -> Ended {
+    pub(super) async fn invoke(mut self: Box<Self>, world: Arc<World>, batch: &[Delivered]) -> Ended {
         self.invocations += 1;
         let Ok(event) = event(batch) else { return Ended::Died("no event") };
         let deadline = tokio::time::Instant::now() + TIMEOUT;

@@ -16,8 +16,10 @@ use crate::local::stack::TABLE;
 use crate::order::OrderId;
 use crate::protocol::{self, Statement, Write};
 use crate::record::{Outcome, Record, Status};
-use crate::services::payment::{self, PAYMENT_ID};
-use crate::services::{self};
+use crate::services::{
+    self,
+    payment::{self, PAYMENT_ID},
+};
 use crate::store::{Store, Written};
 
 /// Nothing delays people.
@@ -181,38 +183,36 @@ async fn write(store: &Store, write: &Write) -> Option<Record> {
 async fn cancel(world: &Arc<World>, id: &str) {
     let store = store(world);
     let Some(seen) = find(&store, id).await else { return };
-    if let Ok(cancel) = protocol::cancel(&services::workflow(), &seen, "customer", world.now()) {
-        if write(&store, &cancel).await.is_some() {
-            world.journal().count("cancellations");
-            world.note("cancel", id);
-        }
+    if let Ok(cancel) = protocol::cancel(&services::workflow(), &seen, "customer", world.now())
+        && write(&store, &cancel).await.is_some()
+    {
+        world.journal().count("cancellations");
+        world.note("cancel", id);
     }
 }
 
 /// Settles what is unknown by the provider's books, turns some orders back, and resumes.
 async fn resume(world: &Arc<World>, id: &str) {
     let store = store(world);
-    let Some(seen) = find(&store, id).await.filter(|record| record.status == Status::Parked) else { return };
+    let parked = find(&store, id).await.filter(|record| record.status == Status::Parked);
+    let Some(mut seen) = parked else { return };
     let (workflow, now) = (services::workflow(), world.now());
-    let mut seen = seen;
-    if seen.step == payment::STEP.name {
-        if let Ok(mark) = protocol::mark(&workflow, &seen, payment::STEP.name, charged(world, id), now) {
-            world.journal().count("marks");
-            seen = write(&store, &mark).await.unwrap_or(seen);
-        }
+    if let Ok(mark) = protocol::mark(&workflow, &seen, payment::STEP.name, charged(world, id), now) {
+        world.journal().count("marks");
+        seen = write(&store, &mark).await.unwrap_or(seen);
     }
-    if world.chance.of("turn back", id).u32(0..100) < TURNED_BACK {
-        if let Ok(back) = protocol::compensate_parked(&workflow, &seen, "operator", now) {
-            world.journal().count("turned back");
-            seen = write(&store, &back).await.unwrap_or(seen);
-        }
+    if world.chance.of("turn back", id).u32(0..100) < TURNED_BACK
+        && let Ok(back) = protocol::compensate_parked(&workflow, &seen, "operator", now)
+    {
+        world.journal().count("turned back");
+        seen = write(&store, &back).await.unwrap_or(seen);
     }
     let message = seen.order.clone().unwrap_or_default();
-    if let Ok(Some(resume)) = protocol::resume(&seen, now) {
-        if write(&store, &resume).await.is_some() {
-            world.note("resume", id);
-            world.send_as(&format!("r-{id}"), &message);
-        }
+    if let Ok(Some(resume)) = protocol::resume(&seen, now)
+        && write(&store, &resume).await.is_some()
+    {
+        world.note("resume", id);
+        world.send_as(&format!("r-{id}"), &message);
     }
 }
 

@@ -44,19 +44,27 @@ impl Search {
         let all: Vec<u32> = self.best.numbers().collect();
         minimize(&all, |some| {
             let only: BTreeSet<u32> = some.iter().copied().collect();
-            self.fails(Plan { only_orders: Some(only), ..self.best.clone() })
+            !only.is_empty() && self.fails(Plan { only_orders: Some(only), ..self.best.clone() })
         });
     }
 
     fn faults(&mut self) {
         let all = self.outcome.faults.clone();
-        minimize(&all, |some| {
-            let only: BTreeSet<String> = some.iter().cloned().collect();
-            self.fails(Plan { only_faults: Some(only), ..self.best.clone() })
-        });
+        let needed = minimize(&all, |some| self.fails_with(some));
+        // Where every one is needed, they are named all the same: the command then says what it takes.
+        if self.best.only_faults.is_none() {
+            self.fails_with(&needed);
+        }
+    }
+
+    fn fails_with(&mut self, faults: &[String]) -> bool {
+        let only: BTreeSet<String> = faults.iter().cloned().collect();
+        self.fails(Plan { only_faults: Some(only), ..self.best.clone() })
     }
 
     fn workers(&mut self) {
+        let orders = self.best.numbers().last().unwrap_or(self.best.orders);
+        self.fails(Plan { orders, ..self.best.clone() });
         for workers in 1..self.best.workers {
             if self.fails(Plan { workers, ..self.best.clone() }) {
                 return;
@@ -82,7 +90,7 @@ impl Search {
 /// that what is left still fails.
 fn minimize<T: Clone>(all: &[T], mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
     let mut left = all.to_vec();
-    if left.is_empty() || fails(&[]) {
+    if fails(&[]) || left.is_empty() {
         return Vec::new();
     }
     let mut part = left.len().div_ceil(2);
