@@ -3,15 +3,15 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`chance`] | all chance, from the seed, one generator for each purpose and subject |
-//! | [`traffic`] | what producers send |
-//! | [`queue`] | the queue of orders, an adversary |
-//! | [`environment`] | a worker: the shipped code with faults and a clock of its own |
-//! | [`mischief`] | which request meets which fault |
-//! | [`wire`] | what the workers talk to, and who watches it |
-//! | [`people`] | customers who cancel, operators who redrive and resume, the sweeper |
-//! | [`course`] | the run itself |
-//! | [`shrink`] | a failure made small |
+//! | `chance` | all chance, from the seed, one generator for each purpose and subject |
+//! | `traffic` | what producers send |
+//! | `queue` | the queue of orders, an adversary |
+//! | `environment` | a worker: the shipped code with faults and a clock of its own |
+//! | `mischief` | which request meets which fault |
+//! | `wire` | what the workers talk to, and who watches it |
+//! | `people` | customers who cancel, operators who redrive and resume, the sweeper |
+//! | `course` | the run itself |
+//! | `shrink` | a failure made small |
 //!
 //! Faults happen in the first two days, while the orders come in, and again from day 20 to day 46, when late repeats
 //! arrive and records expire. In between, and at the end, nothing disturbs anybody: then every message must end

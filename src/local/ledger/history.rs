@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_finished_record_that_changes_is_found() {
         let finished = Record { status: Status::Completed, ..held() };
-        let touched = Record { result: Some("{}".into()), ..finished.clone() };
+        let touched = Record { result: Some("another".into()), ..finished.clone() };
         breaks(Invariant::FinishedNeverChanges, finished, touched, 8);
         let mut history = begun();
         history.observe_deleted("a");

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::SqsEvent;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::chance::{between, millis};
 use super::mischief;
@@ -70,7 +69,7 @@ impl Environment {
     /// Runs the function on a batch, as Lambda would: until it answers, dies, or its time is over.
     pub(super) async fn invoke(mut self: Box<Self>, world: Arc<World>, batch: &[Delivered]) -> Ended {
         self.invocations += 1;
-        let Ok(event) = event(batch) else { return Ended::Died("no event") };
+        let Ok(event) = serde_json::from_value(event(batch)) else { return Ended::Died("no event") };
         let deadline = tokio::time::Instant::now() + TIMEOUT;
         let budget = Budget::for_invocation(self.clock.now() + TIMEOUT, self.clock.clone());
         let faults = self.faults.clone();
@@ -144,7 +143,7 @@ fn config() -> Config {
     Config::read(&lookup).expect("these variables are right")
 }
 
-fn event(batch: &[Delivered]) -> serde_json::Result<SqsEvent> {
+fn event(batch: &[Delivered]) -> Value {
     let record = |message: &Delivered| {
         json!({
             "messageId": message.id, "receiptHandle": message.receipt(), "body": message.body,
@@ -156,5 +155,5 @@ fn event(batch: &[Delivered]) -> serde_json::Result<SqsEvent> {
             "eventSourceARN": SOURCE_ARN, "awsRegion": "us-east-1",
         })
     };
-    serde_json::from_value(json!({ "Records": batch.iter().map(record).collect::<Vec<_>>() }))
+    json!({ "Records": batch.iter().map(record).collect::<Vec<_>>() })
 }
