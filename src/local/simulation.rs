@@ -135,7 +135,7 @@ impl Plan {
     /// Whether a run must meet every one of [`BRANCHES`].
     pub fn is_large(&self) -> bool {
         let whole = self.only_orders.is_none() && self.only_faults.is_none();
-        whole && self.orders >= 300 && self.workers >= 2 && (0.03..=0.2).contains(&self.faults)
+        whole && self.orders >= 1000 && self.workers >= 4 && (0.05..=0.2).contains(&self.faults)
     }
 
     /// The command that repeats this run.

@@ -116,7 +116,7 @@ fn meet(world: &World, passage: &Passage) -> Option<Fault> {
 /// Mostly past every lease, sometimes so short that nobody notices.
 async fn thaw_later(world: &World, moment: &str) {
     let mut random = world.chance.of("freeze", moment);
-    let (least, most) = if random.f64() < 0.3 { (100, 3_000) } else { (12_000, 90_000) };
+    let (least, most) = if random.f64() < 0.3 { (100, 3_000) } else { (12_000, 180_000) };
     tokio::time::sleep(between(&mut random, Duration::from_millis(least), Duration::from_millis(most))).await;
     world.note("thaw", moment);
 }
