@@ -16,17 +16,17 @@ fn holds(plan: &Plan) -> Outcome {
 
 #[test]
 fn the_same_seed_gives_the_same_log_to_the_byte_and_another_seed_another() {
-    let log = |seed| run(&Plan { log: true, ..Plan::new(seed, 25, 4, 0.15) }).log.join("\n");
+    let log = |seed| run(&Plan { log: true, ..Plan::new(seed, 15, 4, 0.15) }).log.join("\n");
     let logs = [1, 2, 3].map(log);
     assert_eq!(logs, [1, 2, 3].map(log));
     assert!(logs[0] != logs[1] && logs[1] != logs[2]);
-    assert!(logs.iter().all(|log| log.lines().count() > 200));
+    assert!(logs.iter().all(|log| log.lines().count() > 100));
 }
 
 #[test]
 fn whatever_the_seed_no_invariant_breaks_and_every_branch_is_reached() {
     let mut section = Section::new("5-simulation", "Simulation by seed");
-    let few = [(1, 300, 4, 0.05), (2, 40, 1, 0.3), (3, 15, 8, 1.0), (4, 40, 2, 0.0)];
+    let few = [(1, 300, 4, 0.05), (2, 40, 1, 0.3), (3, 8, 8, 1.0), (4, 40, 2, 0.0)];
     let fixed = (10..19)
         .map(|seed| (seed, 300, u32::try_from(seed).unwrap() % 7 + 2, 0.03 + 0.01 * (seed % 8) as f64));
     let random = (0..4).map(|_| (fastrand::u64(1000..1_000_000), 300, 5, 0.06));
