@@ -4,9 +4,9 @@
 
 mod binary;
 mod contract;
-mod crashes;
 mod deployed;
 mod evidence;
+mod faults;
 mod hangs;
 mod layers;
 mod local_aws;

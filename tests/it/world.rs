@@ -1,6 +1,9 @@
 //! A whole world in one process: the shipped code and the real SDK, an embedded DynamoDB and SQS, a payment
-//! provider, faults in between, and a clock that the test owns.
+//! provider, faults in between, and a clock and a chance that the test owns: the same test makes the same requests.
 
+pub mod warehouse;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,7 @@ use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs as sqs;
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
@@ -21,14 +25,17 @@ use order_processor::local::connector;
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
 use order_processor::order::Order;
+use order_processor::queue::Queue;
 use order_processor::random::Random;
 use order_processor::record::Record;
+use order_processor::services;
 use order_processor::services::payment::{Stripe, StripeKey};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
 use crate::local_world::{TABLE, n, queue, s, table};
+use warehouse::RefusingWarehouse;
 
 /// 2026-11-24T01:00:01.123Z.
 const START: UnixMillis = UnixMillis(1_795_482_001_123);
@@ -43,6 +50,10 @@ pub struct World {
     pub table: dynamodb::Client,
     pub sqs: sqs::Client,
     pub variables: BTreeMap<&'static str, String>,
+    /// Where shipments are asked for, if not by a message to the warehouse's queue.
+    pub warehouse: Option<RefusingWarehouse>,
+    /// How many workers there were: the seed of the next one's chance.
+    workers: Cell<u64>,
     aws: EmbeddedAws,
     logs: Logs,
     _logging: DefaultGuard,
@@ -129,6 +140,8 @@ impl Message {
 impl World {
     /// A world with ten mugs.
     pub async fn new() -> Self {
+        // The SDK draws the jitter of its retries from this thread's sequence.
+        fastrand::seed(1);
         let started = Instant::now();
         let clock = Clock::from_fn(move || START + started.elapsed());
         let aws = EmbeddedAws::in_process(clock.clone());
@@ -156,6 +169,8 @@ impl World {
             table,
             sqs,
             variables,
+            warehouse: None,
+            workers: Cell::new(0),
             aws,
             logs,
             _logging: logging,
@@ -180,21 +195,38 @@ impl World {
 
     /// A worker that these faults meet, and no others.
     pub fn worker_under(&self, faults: &Faults) -> Batches {
-        let (aws, payments) = (self.aws.clone(), self.payments.clone());
-        let services = connector::connector(move |request| {
-            let (aws, payments) = (aws.clone(), payments.clone());
-            async move {
-                match request.uri().path().starts_with("/v1/") {
-                    true => payments.answer(request).await,
-                    false => Ok(aws.answer(request).await),
-                }
-            }
-        });
-        let connector = faults.wrap(services);
+        let connector = faults.wrap(self.outside());
         let sdk = self.aws.sdk_config(connector.clone());
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
-        let stripe = Stripe::new(connector, "http://payments.invalid", StripeKey("sk_test_1".into()));
-        function::assemble(config, &sdk, stripe, self.clock.clone(), Random::from_system())
+        let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
+        self.workers.set(self.workers.get() + 1);
+        let (clock, random) = (self.clock.clone(), Random::from_seed(self.workers.get()));
+        if self.warehouse.is_none() {
+            return function::assemble(config, &sdk, stripe, clock, random);
+        }
+        let sqs = function::sqs_client(&sdk);
+        let steps = services::connected(&services::World {
+            payment: stripe,
+            warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
+            notifications: Queue::new(sqs, &config.notifications_queue_url),
+        });
+        let steps = warehouse::asked_over(connector, steps);
+        function::assemble_with(config, &sdk, steps, clock, random)
+    }
+
+    /// Everything that a worker can reach.
+    fn outside(&self) -> SharedHttpConnector {
+        let (aws, payments, warehouse) = (self.aws.clone(), self.payments.clone(), self.warehouse.clone());
+        connector::connector(move |request| {
+            let (aws, payments, warehouse) = (aws.clone(), payments.clone(), warehouse.clone());
+            async move {
+                match (request.uri().path(), warehouse) {
+                    (warehouse::PATH, Some(warehouse)) => Ok(warehouse.answer(request)),
+                    (path, _) if path.starts_with("/v1/") => payments.answer(request).await,
+                    _ => Ok(aws.answer(request).await),
+                }
+            }
+        })
     }
 
     pub async fn deliver(&self, messages: &[Message]) -> Outcome {
@@ -248,6 +280,15 @@ impl World {
     pub async fn put(&self, record: &Record) {
         let item = serde_dynamo::to_item(record).unwrap();
         self.table.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// One request to DynamoDB or SQS, without the SDK and without faults: a tenth of the time.
+    pub async fn ask(&self, target: &str, body: &Value) -> Value {
+        let request = http::Request::post("/").header("x-amz-target", target);
+        let request = request.body(body.to_string().into()).unwrap();
+        let answer = self.aws.answer(request).await;
+        assert!(answer.status().is_success(), "{target} {body}: {answer:?}");
+        serde_json::from_slice(answer.body()).unwrap_or_default()
     }
 
     /// What the queue behind `variable` has now, taken out.

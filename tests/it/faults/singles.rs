@@ -1,0 +1,62 @@
+//! One fault at a time, on every path.
+
+use order_processor::local::faults::Fault;
+
+use super::branch::Branch;
+use super::case::{Case, kinds};
+use super::paths::{PATHS, Path};
+use super::sweep::{Played, Tally, play, play_all};
+use crate::evidence::Section;
+
+/// What can go on for longer than one request.
+const OUTAGES: [Fault; 5] =
+    [Fault::LoseRequest, Fault::LoseResponse, Fault::Hang, Fault::Throttle, Fault::TransactionConflict];
+/// The attempts of one request and the look that follows: more than any single write makes.
+const OUTAGE: usize = 6;
+
+/// Every kind of fault at every request of the path.
+pub fn single_faults(path: Path) -> Vec<Case> {
+    let calm = Case::calm(path);
+    let played = play(&calm).unwrap_or_else(|wrong| panic!("{wrong}"));
+    each_request_after(&played, 0, kinds(), |number, fault| calm.and(number, number, fault))
+}
+
+/// A case for each kind of fault at each request after number `after` that it can happen to.
+pub fn each_request_after(
+    played: &Played,
+    after: usize,
+    kinds: impl Iterator<Item = Fault>,
+    case: impl Fn(usize, Fault) -> Case,
+) -> Vec<Case> {
+    let kinds: Vec<Fault> = kinds.collect();
+    let requests = played.requests.iter().filter(|request| request.number > after);
+    let cases = requests.flat_map(|request| {
+        let able = kinds.iter().filter(|fault| fault.applies_to(&request.operation));
+        able.map(|fault| case(request.number, *fault))
+    });
+    cases.collect()
+}
+
+fn outages(path: Path) -> Vec<Case> {
+    let calm = Case::calm(path);
+    let played = play(&calm).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let from = |number, fault| calm.and(number, number + OUTAGE - 1, fault);
+    each_request_after(&played, 0, OUTAGES.into_iter(), from)
+}
+
+#[test]
+fn whatever_happens_at_any_request_the_order_takes_effect_once() {
+    let mut section = Section::new("4-faults", "Every fault between any two I/Os");
+    let singles: Vec<Case> = PATHS.into_iter().flat_map(single_faults).collect();
+    let outages: Vec<Case> = PATHS.into_iter().flat_map(outages).collect();
+    let mut tally = Tally::default();
+    play_all(&singles).iter().for_each(|played| tally.add(played));
+    section.line(format!("{} single faults, each kind at each request that it can happen to", tally.cases));
+    play_all(&outages).iter().for_each(|played| tally.add(played));
+    section.line(format!("{} outages: the same fault on {OUTAGE} requests in a row", outages.len()));
+    tally.tell(&mut section);
+    section.end();
+    for branch in Branch::ALL {
+        assert!(tally.branches.contains_key(&branch), "never reached: {}", branch.sentence());
+    }
+}
