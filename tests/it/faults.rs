@@ -8,6 +8,7 @@ mod branch;
 mod case;
 mod check;
 mod doubles;
+mod interleavings;
 mod paths;
 mod play;
 mod singles;

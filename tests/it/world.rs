@@ -13,7 +13,6 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs as sqs;
-use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
@@ -34,7 +33,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
-use crate::local_world::{TABLE, n, queue, s, table};
+use crate::local_world::{TABLE, s, table};
 use warehouse::RefusingWarehouse;
 
 /// 2026-11-24T01:00:01.123Z.
@@ -148,7 +147,7 @@ impl World {
         let payments = PaymentProvider::new(clock.clone());
         let sdk = aws.sdk_config(aws.connector());
         let (table, sqs) = (table(&sdk).await, sqs::Client::new(&sdk));
-        queue(&sqs, "orders", &[(QueueAttributeName::VisibilityTimeout, "60")]).await;
+        queue(&aws, "orders").await;
         let mut variables = BTreeMap::from([
             ("ORDERS_TABLE", TABLE.to_owned()),
             ("PAYMENT_PROVIDER", "stripe".to_owned()),
@@ -159,7 +158,7 @@ impl World {
             ("WAREHOUSE_QUEUE_URL", "warehouse"),
             ("NOTIFICATIONS_QUEUE_URL", "notifications"),
         ] {
-            variables.insert(variable, queue(&sqs, name, &[]).await);
+            variables.insert(variable, queue(&aws, name).await);
         }
         let (logs, logging) = Logs::capture();
         let world = World {
@@ -258,8 +257,9 @@ impl World {
     }
 
     pub async fn stock(&self, sku: &str, available: u64) {
-        let item = self.table.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
-        item.item("available", n(available)).send().await.unwrap();
+        let item =
+            json!({ "pk": { "S": format!("STOCK#{sku}") }, "available": { "N": available.to_string() } });
+        self.ask("DynamoDB_20120810.PutItem", &json!({ "TableName": TABLE, "Item": item })).await;
     }
 
     pub async fn available(&self, sku: &str) -> u64 {
@@ -282,13 +282,9 @@ impl World {
         self.table.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
     }
 
-    /// One request to DynamoDB or SQS, without the SDK and without faults: a tenth of the time.
+    /// One request to DynamoDB or SQS, without the SDK and without faults: a fraction of the time.
     pub async fn ask(&self, target: &str, body: &Value) -> Value {
-        let request = http::Request::post("/").header("x-amz-target", target);
-        let request = request.body(body.to_string().into()).unwrap();
-        let answer = self.aws.answer(request).await;
-        assert!(answer.status().is_success(), "{target} {body}: {answer:?}");
-        serde_json::from_slice(answer.body()).unwrap_or_default()
+        ask(&self.aws, target, body).await
     }
 
     /// What the queue behind `variable` has now, taken out.
@@ -315,6 +311,19 @@ impl World {
         let log = self.faults.log().into_iter().skip(since).map(|passage| passage.operation);
         log.filter_map(|operation| operation.strip_prefix("DynamoDB ").map(str::to_owned)).collect()
     }
+}
+
+async fn ask(aws: &EmbeddedAws, target: &str, body: &Value) -> Value {
+    let request = http::Request::post("/").header("x-amz-target", target);
+    let answer = aws.answer(request.body(body.to_string().into()).unwrap()).await;
+    assert!(answer.status().is_success(), "{target} {body}: {answer:?}");
+    serde_json::from_slice(answer.body()).unwrap_or_default()
+}
+
+/// A new queue's URL.
+async fn queue(aws: &EmbeddedAws, name: &str) -> String {
+    let created = ask(aws, "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await;
+    created["QueueUrl"].as_str().unwrap().to_owned()
 }
 
 /// An attribute of a message.

@@ -125,7 +125,7 @@ async fn facts(play: &Play, messages: &[Message], records: Vec<Option<Record>>) 
         payments: world.payments.ledger(),
         shipments: received(world, "WAREHOUSE_QUEUE_URL").await,
         notifications: received(world, "NOTIFICATIONS_QUEUE_URL").await,
-        stock_before: BTreeMap::from([("mug".to_owned(), 10)]),
+        stock_before: BTreeMap::from([("mug".to_owned(), play.mugs)]),
         stock_after: BTreeMap::from([("mug".to_owned(), available(world).await)]),
         answers,
         dead_letters: Vec::new(),

@@ -1,4 +1,5 @@
-//! Two faults, on the happy path and on the way back.
+//! Two faults, on the happy path and on the way back. Enumerated: the second strikes every request that follows the
+//! first, those of retries, takeovers and redeliveries included.
 
 use order_processor::local::faults::{Fault, Landing};
 
@@ -9,29 +10,84 @@ use super::singles::{each_request_after, single_faults};
 use super::sweep::{Played, Tally, play_all};
 use crate::evidence::{Section, thorough};
 
-/// In a quick run, every so many of the pairs are played.
-const QUICK_STRIDE: usize = 40;
+/// In a quick run, every so many of the first faults are taken, and of the second ones.
+const QUICK_STRIDE: usize = 9;
+/// The SDK's attempts of one request.
+const ATTEMPTS: usize = 3;
 
-fn pairs(path: Path) -> Vec<Case> {
-    let firsts = play_all(&single_faults(path));
-    firsts.iter().flat_map(second_faults).collect()
+fn stride() -> usize {
+    if thorough() { 1 } else { QUICK_STRIDE }
 }
 
-/// Every kind of fault at every request after the first fault, those of retries and takeovers included.
-fn second_faults(first: &Played) -> Vec<Case> {
-    let at = first.case.strikes[0].first;
-    each_request_after(first, at, kinds(), |number, fault| first.case.and(number, number, fault))
+/// Between two requests of one order nothing happens outside, so to die after the one is to die before the next.
+fn is_new(number: usize, fault: Fault) -> bool {
+    fault != Fault::CrashBefore || number == 1
+}
+
+/// Every two faults of `path`.
+fn pairs(path: Path) -> Vec<Case> {
+    let firsts =
+        single_faults(path).into_iter().filter(|case| is_new(case.strikes[0].first, case.strikes[0].fault));
+    let firsts = play_all(&firsts.step_by(stride()).collect::<Vec<_>>());
+    let seconds = |first: &Played| {
+        let and = |number, fault| first.case.and(number, number, fault);
+        each_request_after(first, first.case.strikes[0].first, kinds(), and)
+    };
+    let pairs = firsts.iter().flat_map(seconds);
+    pairs.filter(|pair| is_new(pair.strikes[1].first, pair.strikes[1].fault)).step_by(stride()).collect()
+}
+
+/// A request that lands late, in front of every later one: once its next attempt goes through, and once its sender
+/// gives it up. Where that is the finish, the owner of a finished order gives it up.
+fn landings(path: Path) -> Vec<Case> {
+    let late = single_faults(path).into_iter();
+    let late: Vec<Case> =
+        late.filter(|case| case.strikes[0].fault == Fault::LandLate(Landing::OnRelease)).collect();
+    let given_up = late.iter().map(|case| {
+        let next = case.strikes[0].first + 1;
+        case.and(next, next + ATTEMPTS - 2, Fault::Hang)
+    });
+    let late: Vec<Case> = late.iter().cloned().chain(given_up).collect();
+    let at_each = |played: &Played| {
+        let mut case = played.case.clone();
+        let after = case.strikes.last().map_or(0, |strike| strike.last);
+        let numbers = after + 1..=played.requests.len();
+        let landings = numbers.map(move |number| {
+            case.strikes[0].fault = Fault::LandLate(Landing::Before(number));
+            case.clone()
+        });
+        landings.collect::<Vec<_>>()
+    };
+    play_all(&late.into_iter().step_by(if thorough() { 1 } else { 2 }).collect::<Vec<_>>())
+        .iter()
+        .flat_map(at_each)
+        .step_by(stride())
+        .collect()
 }
 
 #[test]
 fn whatever_two_things_happen_the_order_takes_effect_once() {
     let mut section = Section::new("4-faults-pairs", "Every two faults between any I/Os");
-    let pairs: Vec<Case> = [HAPPY, REFUND].into_iter().flat_map(pairs).collect();
-    let stride = if thorough() { 1 } else { QUICK_STRIDE };
-    let chosen: Vec<Case> = pairs.iter().step_by(stride).cloned().collect();
     let mut tally = Tally::default();
-    play_all(&chosen).iter().for_each(|played| tally.add(played));
-    section.line(format!("{} of {} pairs", chosen.len(), pairs.len()));
+    for (name, cases) in
+        [("two faults", pairs as fn(Path) -> Vec<Case>), ("a request that lands late", landings)]
+    {
+        let cases: Vec<Case> = [HAPPY, REFUND].into_iter().flat_map(cases).collect();
+        play_all(&cases).iter().for_each(|played| tally.add(played));
+        section.line(format!("{name}: {} cases", cases.len()));
+        let crashed = |case: &&Case| matches!(case.strikes[0].fault, Fault::CrashBefore | Fault::CrashAfter);
+        match cases.iter().filter(crashed).count() {
+            0 => {}
+            count => section
+                .line(format!("of these, faults that meet the successor of a dead worker: {count} cases")),
+        }
+    }
+    if !thorough() {
+        section.line(format!("a slice: every {QUICK_STRIDE}th first fault, every {QUICK_STRIDE}th second"));
+    }
+    section.line("CrashBefore is CrashAfter the request before, and played only at the first request");
+    section.line("a second Freeze holds the successor while the first worker wakes");
     tally.tell(&mut section);
     section.end();
+    tally.must_have(&[Branch::TakenOver, Branch::LeaseLost, Branch::Compensation, Branch::LookedUp]);
 }

@@ -82,7 +82,7 @@ pub static PATHS: [Path; 10] = [
     OUT_OF_STOCK,
     Path {
         name: "unknown-sku",
-        messages: || one_with("/items/0/sku", json!("cup")),
+        messages: || vec![message("m1", &of_unknown_sku("ord-1"))],
         ends: &[rejected(Reason::UnknownSku)],
         ..HAPPY
     },
@@ -107,7 +107,8 @@ pub static PATHS: [Path; 10] = [
     },
     // Whatever fails is parked, and an operator resumes it.
     Path { name: "last-receive", receive_count: LAST_RECEIVE, ..HAPPY },
-    // In group a an order and its duplicate; in group b an order that fails at first, and one that must wait for it.
+    // In group a an order and its duplicate, rebuilt by the producer; in group b an order that fails at first, and
+    // one that must wait for it.
     Path {
         name: "fifo-batch",
         messages: || {
@@ -116,14 +117,24 @@ pub static PATHS: [Path; 10] = [
                 in_group("a", "m1", &order_json("ord-1")),
                 in_group("b", "m2", &order_json("ord-2")),
                 in_group("a", "m3", &with("/placed_at", json!("2026-11-24T01:00:01Z"))),
-                in_group("b", "m4", &order_json("ord-3")),
+                in_group("b", "m4", &of_unknown_sku("ord-3")),
             ]
         },
         provider_down_for: Some("ord-2"),
-        ends: &[COMPLETED, End { order: "ord-2", ..COMPLETED }, End { order: "ord-3", ..COMPLETED }],
+        ends: &[
+            COMPLETED,
+            End { order: "ord-2", ..COMPLETED },
+            End { order: "ord-3", ..rejected(Reason::UnknownSku) },
+        ],
         ..HAPPY
     },
 ];
+
+fn of_unknown_sku(id: &str) -> Value {
+    let mut order = order_json(id);
+    order["items"][0]["sku"] = json!("cup");
+    order
+}
 
 fn one_with(path: &str, value: Value) -> Vec<Message> {
     vec![message("m1", &with(path, value))]

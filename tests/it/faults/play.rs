@@ -33,6 +33,8 @@ pub struct Play {
     /// The log lines of every record of every delivery.
     pub lines: Vec<Map<String, Value>>,
     pub deliveries: u32,
+    /// How many mugs there are before the first is reserved.
+    pub mugs: u64,
     /// What went against a rule on the way.
     pub violations: Vec<String>,
     sleeping: VecDeque<Worker>,
@@ -66,6 +68,7 @@ impl Play {
             watch,
             lines: Vec::new(),
             deliveries: 0,
+            mugs: 10,
             violations: Vec::new(),
             sleeping: VecDeque::new(),
         }
@@ -73,14 +76,16 @@ impl Play {
 
     /// Delivers the path's messages until none is left, wakes who sleeps, and lets everything land.
     pub async fn to_the_end(&mut self, case: &Case) {
-        let mut messages: Vec<Message> = (case.path.messages)();
-        messages.iter_mut().for_each(|message| message.receive_count = case.path.receive_count);
+        self.to_the_end_from(case, messages(case)).await;
+    }
+
+    /// The same from `messages` on.
+    pub async fn to_the_end_from(&mut self, case: &Case, mut messages: Vec<Message>) {
         while !messages.is_empty() && self.deliveries < DELIVERIES {
             messages = self.deliver(messages).await;
             for end in case.path.ends {
                 messages.extend(self.resume_if_parked(end.order).await);
             }
-            tokio::time::advance(PAST_THE_LEASE).await;
         }
         if !messages.is_empty() {
             self.violations.push(format!("not finished after {DELIVERIES} deliveries"));
@@ -96,7 +101,7 @@ impl Play {
         }
     }
 
-    /// One delivery; what SQS delivers again.
+    /// One delivery; what SQS delivers again, once every lease is over.
     pub async fn deliver(&mut self, messages: Vec<Message>) -> Vec<Message> {
         self.deliveries += 1;
         let mut worker = Worker::start(&self.world, messages.clone());
@@ -115,6 +120,7 @@ impl Play {
                 }
             }
         };
+        tokio::time::advance(PAST_THE_LEASE).await;
         failed.into_iter().map(received_again).collect()
     }
 
@@ -151,11 +157,15 @@ impl Play {
         failed
     }
 
-    /// What an operator does with a parked order whose fault is over. The message comes back from the queue.
     async fn resume_if_parked(&self, order: &str) -> Option<Message> {
-        if self.watch.look(self.world.aws(), order) != "PARKED" {
-            return None;
+        match self.watch.look(self.world.aws(), order) == "PARKED" {
+            true => Some(raw("resumed", &self.write_resume(order).await)),
+            false => None,
         }
+    }
+
+    /// What an operator writes when the fault is over that parked an order; the message that is to be sent then.
+    pub async fn write_resume(&self, order: &str) -> String {
         let parked = self.world.record(order).await.unwrap();
         let clock = &self.world.clock;
         let write = protocol::resume(&parked, clock.now()).unwrap().expect("a parked order is written first");
@@ -163,7 +173,7 @@ impl Play {
         let patience = Budget::until(clock.now() + TIMEOUT, clock.clone()).write();
         let written = store.write(&write, patience).await.unwrap();
         assert!(matches!(written, Written::Applied(_)), "{written:?}");
-        Some(raw("resumed", &parked.order.unwrap()))
+        parked.order.unwrap()
     }
 }
 
@@ -191,13 +201,12 @@ impl Worker {
     }
 }
 
-/// The faults of `case`; in front of each request the records are looked at, and somebody may cancel.
+/// The faults of `case`. In front of each request about a record that is looked at, and somebody may cancel.
 fn plan(case: Case, world: &World, watch: Watch) -> impl FnMut(&Passage) -> Option<Fault> + Send + 'static {
     let (aws, mut cancel_at) = (world.aws().clone(), case.path.cancelled_during);
     move |passage| {
-        for end in case.path.ends {
-            watch.look(&aws, end.order);
-        }
+        let named = case.path.ends.iter().filter(|end| names(passage, end.order));
+        named.for_each(|end| drop(watch.look(&aws, end.order)));
         if cancel_at.is_some_and(|operation| operation == passage.operation) {
             cancel_at = None;
             let cancel = json!({
@@ -214,10 +223,22 @@ fn plan(case: Case, world: &World, watch: Watch) -> impl FnMut(&Passage) -> Opti
     }
 }
 
+/// Whether the request is about the order's record. What does not name it cannot change it.
+fn names(passage: &Passage, order: &str) -> bool {
+    let key = format!("\"ORDER#{order}\"");
+    passage.body.windows(key.len()).any(|part| part == key.as_bytes())
+}
+
 /// After the last receive it is in the dead-letter queue, from where it is redriven.
 fn received_again(message: Message) -> Message {
     let count = if message.receive_count == LAST_RECEIVE { 1 } else { message.receive_count + 1 };
     message.received(count)
+}
+
+/// The path's messages, as they are received first.
+pub fn messages(case: &Case) -> Vec<Message> {
+    let messages = (case.path.messages)().into_iter();
+    messages.map(|message| message.received(case.path.receive_count)).collect()
 }
 
 /// The ID of the order in a message.

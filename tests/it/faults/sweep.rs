@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use order_processor::local::faults::{Fault, Passage};
 
 use super::branch::Branch;
-use super::case::{Case, name};
+use super::case::{Case, kinds, name};
 use super::check::check;
 use super::play::Play;
 use crate::evidence::Section;
@@ -41,8 +41,7 @@ impl From<Passage> for Request {
 /// # Errors
 /// What was wrong, with the command that repeats it.
 pub fn play(case: &Case) -> Result<Played, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let played = catch_unwind(AssertUnwindSafe(|| runtime.unwrap().block_on(play_in_time(case))));
+    let played = catch_unwind(AssertUnwindSafe(|| in_paused_time(play_to_the_end(case))));
     let wrong = match played {
         Ok((played, wrong)) if wrong.is_empty() => return Ok(played),
         Ok((_, wrong)) => wrong.join("\n  "),
@@ -51,7 +50,13 @@ pub fn play(case: &Case) -> Result<Played, String> {
     Err(format!("{case}\n  {wrong}\n  To repeat it alone:\n  {}", case.command()))
 }
 
-async fn play_in_time(case: &Case) -> (Played, Vec<String>) {
+/// Runs `story` on a clock of its own, which only moves when everybody waits.
+pub fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(story)
+}
+
+async fn play_to_the_end(case: &Case) -> (Played, Vec<String>) {
     let mut play = Play::of(case).await;
     play.to_the_end(case).await;
     let requests = play.world.faults.log().into_iter().map(Request::from).collect();
@@ -130,5 +135,15 @@ impl Tally {
             section.line(format!("{}: in {count} cases", branch.sentence()));
         }
         section.line(format!("finished within {} deliveries", self.deliveries));
+    }
+
+    /// # Panics
+    /// If one of the branches was never reached, or a kind of fault never happened.
+    pub fn must_have(&self, branches: &[Branch]) {
+        let missing = branches.iter().filter(|branch| !self.branches.contains_key(branch));
+        let missing: Vec<_> = missing.map(|branch| branch.sentence()).collect();
+        let missing_kinds: Vec<_> =
+            kinds().map(name).filter(|kind| !self.by_kind.contains_key(kind)).collect();
+        assert!(missing.is_empty() && missing_kinds.is_empty(), "never: {missing:?} {missing_kinds:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is seen of the records in front of every request: what must hold at every moment, not only at the end.
+//! What is seen of the records in front of every request about them: what must hold at every moment, not only at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
