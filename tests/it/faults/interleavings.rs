@@ -43,7 +43,7 @@ async fn restocked_after(crash: &Case) -> bool {
     }
     play.world.stock("mug", 20).await;
     play.mugs = 20;
-    play.to_the_end_from(&case, again).await;
+    play.go_on_with(&case, again).await;
     must_be_well(&case, &mut play, "restocked").await;
     refused
 }
@@ -57,7 +57,7 @@ fn a_message_rebuilt_by_its_producer_resumes_the_order() {
             let mut rebuilt = order_json("ord-1");
             rebuilt["placed_at"] = json!("2026-11-24T01:00:01.5Z");
             rebuilt["metadata"] = json!({ "attempt": "2" });
-            play.to_the_end_from(&case, vec![message("m2", &rebuilt)]).await;
+            play.go_on_with(&case, vec![message("m2", &rebuilt)]).await;
             must_be_well(&case, &mut play, "rebuilt").await;
         });
     }
@@ -85,7 +85,7 @@ async fn a_resume_that_crashed_before_it_sent_the_message_loses_nothing() {
                 assert_eq!(record.order.as_ref(), Some(&written));
                 arrives.push(raw("resumed", &written));
             }
-            play.to_the_end_from(&case, arrives).await;
+            play.go_on_with(&case, arrives).await;
             must_be_well(&case, &mut play, "resumed").await;
         }
     }

@@ -75,12 +75,12 @@ impl Play {
     }
 
     /// Delivers the path's messages until none is left, wakes who sleeps, and lets everything land.
-    pub async fn to_the_end(&mut self, case: &Case) {
-        self.to_the_end_from(case, messages(case)).await;
+    pub async fn play_out(&mut self, case: &Case) {
+        self.go_on_with(case, messages(case)).await;
     }
 
     /// The same from `messages` on.
-    pub async fn to_the_end_from(&mut self, case: &Case, mut messages: Vec<Message>) {
+    pub async fn go_on_with(&mut self, case: &Case, mut messages: Vec<Message>) {
         while !messages.is_empty() && self.deliveries < DELIVERIES {
             messages = self.deliver(messages).await;
             for end in case.path.ends {

@@ -58,7 +58,7 @@ pub fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
 
 async fn play_to_the_end(case: &Case) -> (Played, Vec<String>) {
     let mut play = Play::of(case).await;
-    play.to_the_end(case).await;
+    play.play_out(case).await;
     let requests = play.world.faults.log().into_iter().map(Request::from).collect();
     let deliveries = play.deliveries;
     let wrong = check(case, &mut play).await;
