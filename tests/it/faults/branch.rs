@@ -12,6 +12,7 @@ use super::play::Play;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
     TakenOver,
+    OwnLostClaim,
     OwnLostWrite,
     LeaseLost,
     Compensation,
@@ -20,8 +21,9 @@ pub enum Branch {
 }
 
 impl Branch {
-    pub const ALL: [Branch; 6] = [
+    pub const ALL: [Branch; 7] = [
         Branch::TakenOver,
+        Branch::OwnLostClaim,
         Branch::OwnLostWrite,
         Branch::LeaseLost,
         Branch::Compensation,
@@ -32,7 +34,10 @@ impl Branch {
     pub fn sentence(self) -> &'static str {
         match self {
             Branch::TakenOver => "another worker took over",
-            Branch::OwnLostWrite => "a refused write was recognised as one's own whose response was lost",
+            Branch::OwnLostClaim => "a refused claim was recognised as one's own whose response was lost",
+            Branch::OwnLostWrite => {
+                "a refused checkpoint was recognised as one's own whose response was lost"
+            }
             Branch::LeaseLost => "a worker found that its lease was lost",
             Branch::Compensation => "the order turned back",
             Branch::Parked => "the order was parked, and resumed by an operator",
@@ -44,15 +49,19 @@ impl Branch {
     pub fn reached(case: &Case, play: &Play) -> BTreeSet<Branch> {
         let log = play.world.faults.log();
         let statuses = play.watch.statuses();
-        let written = |operation: &str| matches!(operation, "DynamoDB PutItem" | "DynamoDB UpdateItem");
-        let lost_response = log
-            .iter()
-            .any(|passage| passage.fault == Some(Fault::LoseResponse) && written(&passage.operation));
-        // One worker, one delivery, and all of it done: so it went on after the refusal of its own repeat.
-        let undisturbed = case.strikes.len() == 1 && play.lines.iter().all(|line| line["took_over"] == false);
+        let lost = |operation: &str| {
+            let mut lost = log.iter().filter(|passage| passage.fault == Some(Fault::LoseResponse));
+            lost.any(|passage| passage.operation == operation)
+        };
+        // One worker finished it in one delivery: so it went on after the refusal of its own repeat.
+        let finished = |line: &Map<String, Value>| {
+            (line["outcome"] == "completed" || line["outcome"] == "rejected") && line["took_over"] == false
+        };
+        let undisturbed = case.strikes.len() == 1 && play.deliveries == 1 && play.lines.iter().any(finished);
         let reached = |branch: &Branch| match branch {
             Branch::TakenOver => play.lines.iter().any(|line| line["took_over"] == true),
-            Branch::OwnLostWrite => lost_response && undisturbed && play.deliveries == 1,
+            Branch::OwnLostClaim => lost("DynamoDB PutItem") && undisturbed,
+            Branch::OwnLostWrite => lost("DynamoDB UpdateItem") && undisturbed,
             Branch::LeaseLost => play.lines.iter().any(found_it_lost),
             Branch::Compensation => statuses.contains("COMPENSATING"),
             Branch::Parked => statuses.contains("PARKED"),

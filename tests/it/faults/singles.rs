@@ -47,7 +47,7 @@ fn outages(path: Path) -> Vec<Case> {
 /// In a quick run a batch of several orders, which is long, has every so many of its faults.
 const QUICK_BATCH_STRIDE: usize = 3;
 /// And every path every so many of its outages.
-const QUICK_OUTAGE_STRIDE: usize = 6;
+const QUICK_OUTAGE_STRIDE: usize = 9;
 
 fn in_a_quick_run(cases: Vec<Case>, stride: usize) -> Vec<Case> {
     cases.into_iter().step_by(if thorough() { 1 } else { stride }).collect()
