@@ -53,7 +53,8 @@ impl Branch {
             let mut lost = log.iter().filter(|passage| passage.fault == Some(Fault::LoseResponse));
             lost.any(|passage| passage.operation == operation)
         };
-        // One worker finished it in one delivery: so it went on after the refusal of its own repeat.
+        // Nobody else writes, and one worker finished it in one delivery: so it went on after the refusal of its own
+        // repeat.
         let finished = |line: &Map<String, Value>| {
             (line["outcome"] == "completed" || line["outcome"] == "rejected") && line["took_over"] == false
         };
