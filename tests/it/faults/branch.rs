@@ -58,7 +58,10 @@ impl Branch {
         let finished = |line: &Map<String, Value>| {
             (line["outcome"] == "completed" || line["outcome"] == "rejected") && line["took_over"] == false
         };
-        let undisturbed = case.strikes.len() == 1 && play.deliveries == 1 && play.lines.iter().any(finished);
+        let undisturbed = case.path.cancelled_during.is_none()
+            && case.strikes.len() == 1
+            && play.deliveries == 1
+            && play.lines.iter().any(finished);
         let reached = |branch: &Branch| match branch {
             Branch::TakenOver => play.lines.iter().any(|line| line["took_over"] == true),
             Branch::OwnLostClaim => lost("DynamoDB PutItem") && undisturbed,

@@ -42,6 +42,7 @@ pub struct Play {
 
 /// A worker with a batch, as a process of its own.
 struct Worker {
+    messages: Vec<Message>,
     process: Faults,
     run: Pin<Box<dyn Future<Output = Outcome>>>,
 }
@@ -126,8 +127,9 @@ impl Play {
 
     async fn wake_all(&mut self) {
         while let Some(sleeper) = self.sleeping.pop_front() {
+            let messages = sleeper.messages.clone();
             match sleeper.thawed().live().await {
-                End::Answered(outcome) => drop(self.answered(&[], outcome)),
+                End::Answered(outcome) => drop(self.answered(&messages, outcome)),
                 End::Froze(again) => self.sleeping.push_back(again),
                 End::Died => {}
             }
@@ -181,8 +183,9 @@ impl Worker {
     fn start(world: &Rc<World>, messages: Vec<Message>) -> Worker {
         let (world, process) = (Rc::clone(world), world.faults.another_process());
         let batches = world.worker_under(&process);
-        let run = Box::pin(async move { world.deliver_to(&batches, &messages).await });
-        Worker { process, run }
+        let delivered = messages.clone();
+        let run = Box::pin(async move { world.deliver_to(&batches, &delivered).await });
+        Worker { messages, process, run }
     }
 
     /// Until it answers, dies or freezes. A dead worker is dropped.

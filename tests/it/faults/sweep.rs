@@ -105,7 +105,8 @@ pub struct Tally {
     pub cases: usize,
     pub by_path: BTreeMap<String, usize>,
     pub by_kind: BTreeMap<String, usize>,
-    pub branches: BTreeMap<Branch, usize>,
+    /// How often each branch was reached, and where first.
+    pub branches: BTreeMap<Branch, (usize, String)>,
     pub deliveries: u32,
 }
 
@@ -119,7 +120,7 @@ impl Tally {
             *self.by_kind.entry(kind.to_owned()).or_default() += 1;
         }
         for branch in &played.branches {
-            *self.branches.entry(*branch).or_default() += 1;
+            self.branches.entry(*branch).or_insert_with(|| (0, played.case.to_string())).0 += 1;
         }
         self.deliveries = self.deliveries.max(played.deliveries);
     }
@@ -131,8 +132,8 @@ impl Tally {
         };
         section.line(format!("cases by path: {}", list(&self.by_path)));
         section.line(format!("faults that happened: {}", list(&self.by_kind)));
-        for (branch, count) in &self.branches {
-            section.line(format!("{}: in {count} cases", branch.sentence()));
+        for (branch, (count, first)) in &self.branches {
+            section.line(format!("{}: in {count} cases, as in `{first}`", branch.sentence()));
         }
         section.line(format!("finished within {} deliveries", self.deliveries));
     }
