@@ -1,9 +1,8 @@
 //! A whole world in one process: the shipped code and the real SDK, an embedded DynamoDB and SQS, a payment
-//! provider, faults in between, and a clock and a chance that the test owns: the same test makes the same requests.
+//! provider, faults in between, and a clock that the test owns.
 
 pub mod warehouse;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -51,8 +50,8 @@ pub struct World {
     pub variables: BTreeMap<&'static str, String>,
     /// Where shipments are asked for, if not by a message to the warehouse's queue.
     pub warehouse: Option<RefusingWarehouse>,
-    /// How many workers there were: the seed of the next one's chance.
-    workers: Cell<u64>,
+    /// The chance that its workers draw from.
+    pub chance: Random,
     aws: EmbeddedAws,
     logs: Logs,
     _logging: DefaultGuard,
@@ -139,8 +138,6 @@ impl Message {
 impl World {
     /// A world with ten mugs.
     pub async fn new() -> Self {
-        // The SDK draws the jitter of its retries from this thread's sequence.
-        fastrand::seed(1);
         let started = Instant::now();
         let clock = Clock::from_fn(move || START + started.elapsed());
         let aws = EmbeddedAws::in_process(clock.clone());
@@ -169,7 +166,7 @@ impl World {
             sqs,
             variables,
             warehouse: None,
-            workers: Cell::new(0),
+            chance: Random::from_system(),
             aws,
             logs,
             _logging: logging,
@@ -198,8 +195,7 @@ impl World {
         let sdk = self.aws.sdk_config(connector.clone());
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
         let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
-        self.workers.set(self.workers.get() + 1);
-        let (clock, random) = (self.clock.clone(), Random::from_seed(self.workers.get()));
+        let (clock, random) = (self.clock.clone(), self.chance.clone());
         if self.warehouse.is_none() {
             return function::assemble(config, &sdk, stripe, clock, random);
         }

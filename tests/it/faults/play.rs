@@ -57,7 +57,10 @@ enum End {
 impl Play {
     /// A world in which `case` is going to happen.
     pub async fn of(case: &Case) -> Play {
+        // The SDK draws the jitter of its retries from the thread's own sequence.
+        fastrand::seed(1);
         let mut world = World::new().await;
+        world.chance = Random::from_seed(1);
         world.warehouse = case.path.shipment_refused.then(RefusingWarehouse::default);
         if let Some(order) = case.path.provider_down_for {
             world.payments.answer_next(order, Scripted::status(503));
