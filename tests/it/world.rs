@@ -192,7 +192,8 @@ impl World {
     /// A worker that these faults meet, and no others.
     pub fn worker_under(&self, faults: &Faults) -> Batches {
         let connector = faults.wrap(self.outside());
-        let sdk = self.aws.sdk_config(connector.clone());
+        let sdk = self.aws.sdk_config(connector.clone()).into_builder();
+        let sdk = sdk.retry_config(function::retries()).build();
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
         let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
         let (clock, random) = (self.clock.clone(), self.chance.clone());

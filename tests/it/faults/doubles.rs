@@ -14,7 +14,7 @@ use crate::evidence::{Section, thorough};
 /// they interleave two workers.
 const QUICK_STRIDE: usize = 13;
 /// The SDK's attempts of one request.
-const ATTEMPTS: usize = 3;
+pub const ATTEMPTS: usize = 3;
 
 fn slice(cases: impl Iterator<Item = Case>) -> Vec<Case> {
     let frozen = |case: &Case| case.strikes.iter().all(|strike| strike.fault == Fault::Freeze);
@@ -42,27 +42,30 @@ fn pairs(path: Path) -> Vec<Case> {
 }
 
 /// A request that lands late, in front of every later one: once its next attempt goes through, and once its sender
-/// gives it up. Where that is the finish, the owner of a finished order gives it up.
+/// gives it up.
 fn landings(path: Path) -> Vec<Case> {
     let late = single_faults(path).into_iter();
     let late: Vec<Case> =
         late.filter(|case| case.strikes[0].fault == Fault::LandLate(Landing::OnRelease)).collect();
-    let given_up = late.iter().map(|case| {
-        let next = case.strikes[0].first + 1;
-        case.and(next, next + ATTEMPTS - 2, Fault::Hang)
-    });
-    let late: Vec<Case> = late.iter().cloned().chain(given_up).collect();
-    let at_each = |played: &Played| {
+    let late: Vec<Case> = late.iter().cloned().chain(late.iter().map(given_up)).collect();
+    slice(play_all(&late).iter().flat_map(in_front_of_each_later_request))
+}
+
+/// The same, and no later attempt of the SDK comes through either.
+pub fn given_up(late: &Case) -> Case {
+    let next = late.strikes[0].first + 1;
+    late.and(next, next + ATTEMPTS - 2, Fault::Hang)
+}
+
+/// Every moment at which the late request of a case can land that was played to the end without it.
+pub fn in_front_of_each_later_request(played: &Played) -> Vec<Case> {
+    let after = played.case.strikes.last().map_or(0, |strike| strike.last);
+    let landing = |number| {
         let mut case = played.case.clone();
-        let after = case.strikes.last().map_or(0, |strike| strike.last);
-        let numbers = after + 1..=played.requests.len();
-        let landings = numbers.map(move |number| {
-            case.strikes[0].fault = Fault::LandLate(Landing::Before(number));
-            case.clone()
-        });
-        landings.collect::<Vec<_>>()
+        case.strikes[0].fault = Fault::LandLate(Landing::Before(number));
+        case
     };
-    slice(play_all(&late).iter().flat_map(at_each))
+    (after + 1..=played.requests.len()).map(landing).collect()
 }
 
 #[test]

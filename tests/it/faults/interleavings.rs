@@ -1,12 +1,14 @@
 //! Interleavings in which somebody else acts between a crash and the next delivery.
 
 use futures_util::future::join_all;
-use order_processor::local::faults::Fault;
+use order_processor::local::faults::{Fault, Landing};
 use order_processor::protocol;
 use serde_json::{Value, json};
 
+use super::branch::Branch;
 use super::case::Case;
 use super::check::check;
+use super::doubles::{ATTEMPTS, given_up, in_front_of_each_later_request};
 use super::paths::{HAPPY, OUT_OF_STOCK, Path, REFUND};
 use super::play::{Play, messages};
 use super::sweep::{self, in_paused_time};
@@ -60,6 +62,23 @@ fn a_message_rebuilt_by_its_producer_resumes_the_order() {
             play.go_on_with(&case, vec![message("m2", &rebuilt)]).await;
             must_be_well(&case, &mut play, "rebuilt").await;
         });
+    }
+}
+
+#[test]
+fn a_finish_that_is_under_way_while_its_owner_gives_up_is_the_one_answer() {
+    for path in [HAPPY, REFUND] {
+        let calm = Case::calm(path);
+        let finish = sweep::play(&calm).unwrap().requests.len();
+        let in_flight = given_up(&calm.and(finish, finish, Fault::LandLate(Landing::OnRelease)));
+        let at_the_end = sweep::play(&in_flight).unwrap();
+        let before_the_look = finish + ATTEMPTS;
+        for (number, case) in (before_the_look..).zip(in_front_of_each_later_request(&at_the_end)) {
+            let played = sweep::play(&case).unwrap_or_else(|wrong| panic!("{wrong}"));
+            assert!(played.branches.contains(&Branch::LookedUp), "{case}");
+            // What the look shows is the end of it; what it does not show is given up.
+            assert_eq!(played.deliveries == 1, number == before_the_look, "{case}");
+        }
     }
 }
 

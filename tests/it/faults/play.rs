@@ -57,9 +57,10 @@ enum End {
 impl Play {
     /// A world in which `case` is going to happen.
     pub async fn of(case: &Case) -> Play {
-        // The SDK draws the jitter of its retries from the thread's own sequence.
-        fastrand::seed(1);
         let mut world = World::new().await;
+        // The SDK draws the jitter of its retries from the thread's own sequence. Seeded once the world is there,
+        // because what is made only once in a process draws, too.
+        fastrand::seed(1);
         world.chance = Random::from_seed(1);
         world.warehouse = case.path.shipment_refused.then(RefusingWarehouse::default);
         if let Some(order) = case.path.provider_down_for {

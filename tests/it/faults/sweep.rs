@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use order_processor::local::faults::{Fault, Passage};
+use tokio::time::Instant;
 
 use super::branch::Branch;
 use super::case::{Case, kinds, name};
@@ -20,6 +22,8 @@ pub struct Played {
     pub requests: Vec<Request>,
     pub branches: BTreeSet<Branch>,
     pub deliveries: u32,
+    /// From the first delivery to the end of the last, on the world's clock.
+    pub took: Duration,
 }
 
 /// One request of a case.
@@ -58,12 +62,14 @@ pub fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
 
 async fn play_to_the_end(case: &Case) -> (Played, Vec<String>) {
     let mut play = Play::of(case).await;
+    let started = Instant::now();
     play.play_out(case).await;
+    let took = started.elapsed();
     let requests = play.world.faults.log().into_iter().map(Request::from).collect();
     let deliveries = play.deliveries;
     let wrong = check(case, &mut play).await;
     let branches = Branch::reached(case, &play);
-    (Played { case: case.clone(), requests, branches, deliveries }, wrong)
+    (Played { case: case.clone(), requests, branches, deliveries, took }, wrong)
 }
 
 /// Plays every case, side by side, and gives back what became of them in the same order.
