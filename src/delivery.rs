@@ -15,6 +15,7 @@ use crate::record::{Outcome, Record, Refusal, Status};
 use crate::workflow::{Position, Workflow};
 use owned::Owned;
 use owning::Owning;
+pub use owning::out_of_window;
 
 /// What is decided by.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,12 @@ pub struct Job<'a> {
     pub delivery: Delivery<'a>,
     /// Who would own the order.
     pub claimant: &'a Claimant,
+}
+
+impl Job<'_> {
+    fn out_of_window(&self, moment: Moment) -> Option<Disposition> {
+        out_of_window(self.delivery.order, self.rules.max_order_age, moment.now)
+    }
 }
 
 /// What a decision may know of the time.

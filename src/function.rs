@@ -21,7 +21,7 @@ use crate::processor::Processor;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::services::payment::{Payment, Sandbox, Stripe, StripeKey};
-use crate::services::{self, World};
+use crate::services::{self, Connected, World};
 use crate::store::Store;
 
 /// A connection within a region, or to Stripe, takes milliseconds; a second means that it will not come.
@@ -105,11 +105,22 @@ pub fn assemble<P: Payment>(
     let sqs = sqs_client(sdk);
     let world = World {
         payment,
-        warehouse: Queue::new(sqs.clone(), config.warehouse_queue_url),
-        notifications: Queue::new(sqs.clone(), config.notifications_queue_url),
+        warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
+        notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
     };
-    let store = Store::new(dynamodb_client(sdk), config.table, random.clone());
-    let steps = services::connected(&world);
+    assemble_with(config, dynamodb_client(sdk), sqs, services::connected(&world), clock, random)
+}
+
+/// The same with steps that are connected already, as to a warehouse of one's own.
+pub fn assemble_with(
+    config: Config,
+    dynamodb: aws_sdk_dynamodb::Client,
+    sqs: aws_sdk_sqs::Client,
+    steps: Vec<Connected>,
+    clock: Clock,
+    random: Random,
+) -> Batches {
+    let store = Store::new(dynamodb, config.table, random.clone());
     let processor = Processor::new(store, steps, config.rules, clock.clone(), random.clone());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
     Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock, random)

@@ -1,8 +1,11 @@
 //! Whose the order is: claimed, taken over, or somebody else's.
 
+use std::time::Duration;
+
 use super::owned::Owned;
 use super::{Command, Disposition, Event, Job, MAX_FUTURE, Moment, Next, Stage, end, mismatch};
 use crate::clock::UnixMillis;
+use crate::order::Order;
 use crate::protocol::{self, Existing, Written};
 use crate::record::Record;
 
@@ -26,7 +29,7 @@ pub(super) fn begin(job: &Job<'_>, moment: Moment) -> Next {
     if moment.call.is_none() {
         return end(Disposition::Deferred);
     }
-    if !job.delivery.may_claim || out_of_window(job, moment.now).is_some() {
+    if !job.delivery.may_claim || job.out_of_window(moment).is_some() {
         return (Stage::Owning(Owning::Looking), Command::Find);
     }
     let claim = protocol::claim(job.workflow, job.delivery.order, job.claimant, moment.now);
@@ -37,7 +40,8 @@ impl Owning {
     pub(super) fn next(self, job: &Job<'_>, event: Event, moment: Moment) -> Next {
         match (self, event) {
             (_, Event::NoAnswer(why)) => end(Disposition::Retry { why }),
-            (Owning::Looking, Event::Found(None)) => end(out_of_window(job, moment.now)
+            (Owning::Looking, Event::Found(None)) => end(job
+                .out_of_window(moment)
                 .unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() })),
             (Owning::Looking, Event::Found(Some(record))) => on_record(job, *record, 0, moment),
             (Owning::Claiming | Owning::TakingOver(_), Event::Written(Written::Applied(record))) => {
@@ -87,11 +91,10 @@ fn on_record(job: &Job<'_>, record: Record, races: u8, moment: Moment) -> Next {
     }
 }
 
-/// Why the order must not be claimed as new, if so.
-fn out_of_window(job: &Job<'_>, now: UnixMillis) -> Option<Disposition> {
-    let placed_at = job.delivery.order.placed_at;
-    if now.since(placed_at) > job.rules.max_order_age {
+/// Why an order must not be claimed as new, if so: it was placed longer ago than `max_age`, or in the future.
+pub fn out_of_window(order: &Order, max_age: Duration, now: UnixMillis) -> Option<Disposition> {
+    if now.since(order.placed_at) > max_age {
         return Some(Disposition::Stale);
     }
-    (placed_at > now + MAX_FUTURE).then_some(Disposition::Future)
+    (order.placed_at > now + MAX_FUTURE).then_some(Disposition::Future)
 }

@@ -66,7 +66,7 @@ impl EmbeddedAws {
 
     /// An SDK configuration whose clients reach this through `connector`: [`Self::connector`], or a wrapper of it.
     pub fn sdk_config(&self, connector: SharedHttpConnector) -> SdkConfig {
-        sdk_config(self.endpoint).into_builder().http_client(crate::function::http_client(connector)).build()
+        sdk_config_over(self.endpoint, connector)
     }
 
     /// Serves both services on `listener` until `shutdown` resolves.
@@ -93,13 +93,17 @@ impl EmbeddedAws {
 
 /// An SDK configuration for an [`EmbeddedAws`] that is served at `endpoint`: HTTP, invented credentials.
 pub fn sdk_config(endpoint: SocketAddr) -> SdkConfig {
+    sdk_config_over(endpoint, crate::function::connector())
+}
+
+fn sdk_config_over(endpoint: SocketAddr, connector: SharedHttpConnector) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "local");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static(REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(format!("http://{endpoint}"))
-        .http_client(crate::function::http_client(crate::function::connector()))
+        .http_client(crate::function::http_client(connector))
         .build()
 }
 

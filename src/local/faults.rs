@@ -50,6 +50,8 @@ pub enum Fault {
 pub enum Landing {
     /// This long after the caller gave up.
     AfterGivingUp(Duration),
+    /// Right before the request of this number passes; when told by [`Faults::release`], if that never comes.
+    Before(usize),
     /// When told by [`Faults::release`].
     OnRelease,
 }
@@ -87,11 +89,12 @@ pub struct Passage {
     pub fault: Option<Fault>,
 }
 
-/// A plan of faults and the log of what passed. Clones share both.
+/// A plan of faults and the log of what passed. Clones share both, and are one process.
 #[derive(Clone)]
 pub struct Faults {
     journal: Arc<Mutex<Journal>>,
-    signals: watch::Sender<Signals>,
+    network: watch::Sender<Network>,
+    process: watch::Sender<Process>,
 }
 
 type Plan = Box<dyn FnMut(&Passage) -> Option<Fault> + Send>;
@@ -101,12 +104,36 @@ struct Journal {
     log: Vec<Passage>,
 }
 
+/// What is under way, whoever sent it.
 #[derive(Default)]
-struct Signals {
+struct Network {
+    released: bool,
+    /// The number of the request that passes now.
+    passing: usize,
+    /// When each late request lands that has not landed yet.
+    late: Vec<Landing>,
+}
+
+impl Network {
+    fn is_due(&self, landing: Landing) -> bool {
+        self.released || matches!(landing, Landing::Before(number) if number <= self.passing)
+    }
+
+    fn lands_before(&self, number: usize) -> bool {
+        self.late.iter().any(|landing| matches!(landing, Landing::Before(at) if *at <= number))
+    }
+
+    fn landed(&mut self, landing: Landing) {
+        if let Some(place) = self.late.iter().position(|late| *late == landing) {
+            self.late.swap_remove(place);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Process {
     crashed: bool,
     frozen: bool,
-    released: bool,
-    late_requests: usize,
 }
 
 impl Faults {
@@ -134,7 +161,16 @@ impl Faults {
     /// Whatever `plan` says for each request; it is asked once per request, in the order they pass.
     pub fn planned_by(plan: impl FnMut(&Passage) -> Option<Fault> + Send + 'static) -> Self {
         let journal = Journal { plan: Box::new(plan), log: Vec::new() };
-        Faults { journal: Arc::new(Mutex::new(journal)), signals: watch::Sender::new(Signals::default()) }
+        Faults {
+            journal: Arc::new(Mutex::new(journal)),
+            network: watch::Sender::default(),
+            process: watch::Sender::default(),
+        }
+    }
+
+    /// The same plan and log for another process: its crashes and freezes are its own.
+    pub fn another_process(&self) -> Faults {
+        Faults { process: watch::Sender::default(), ..self.clone() }
     }
 
     /// `connector` with the faults in front.
@@ -151,37 +187,39 @@ impl Faults {
     ///
     /// From that moment no further request gets through, as from a dead process, until [`Self::revive`].
     pub async fn crashed(&self) {
-        self.reached(|signals| signals.crashed).await;
+        reached(&self.process, |process| process.crashed).await;
     }
 
     /// Lets requests through again, for the worker that takes over. The numbering goes on.
     pub fn revive(&self) {
-        self.signals.send_modify(|signals| signals.crashed = false);
+        self.process.send_modify(|process| process.crashed = false);
     }
 
     /// Resolves once [`Fault::Freeze`] was injected.
     pub async fn frozen(&self) {
-        self.reached(|signals| signals.frozen).await;
+        reached(&self.process, |process| process.frozen).await;
     }
 
     /// Ends a freeze: the held request goes through.
     pub fn thaw(&self) {
-        self.signals.send_modify(|signals| signals.frozen = false);
+        self.process.send_modify(|process| process.frozen = false);
     }
 
-    /// Applies the requests held by [`Landing::OnRelease`], now and from now on.
+    /// Applies the requests that land late, now and from now on.
     pub fn release(&self) {
-        self.signals.send_modify(|signals| signals.released = true);
+        self.network.send_modify(|network| network.released = true);
     }
 
     /// [`Self::release`], and resolves when no late request is outstanding. Whoever sent one must have given up.
     pub async fn settle(&self) {
         self.release();
-        self.reached(|signals| signals.late_requests == 0).await;
+        reached(&self.network, |network| network.late.is_empty()).await;
     }
 
-    async fn reached(&self, condition: impl FnMut(&Signals) -> bool) {
-        self.signals.subscribe().wait_for(condition).await.map(drop).expect("self keeps the channel open");
+    /// Resolves when everything has landed that lands before request `number`.
+    async fn land_before(&self, number: usize) {
+        self.network.send_modify(|network| network.passing = network.passing.max(number));
+        reached(&self.network, |network| !network.lands_before(number)).await;
     }
 
     fn enter(&self, request: &HttpRequest) -> Passage {
@@ -202,9 +240,13 @@ impl Faults {
     }
 
     async fn crash(&self) -> Result<HttpResponse, ConnectorError> {
-        self.signals.send_modify(|signals| signals.crashed = true);
+        self.process.send_modify(|process| process.crashed = true);
         pending().await
     }
+}
+
+async fn reached<T>(state: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
+    state.subscribe().wait_for(condition).await.map(drop).expect("the caller keeps the channel open");
 }
 
 impl fmt::Debug for Faults {
@@ -242,8 +284,9 @@ async fn pass(
     connector: SharedHttpConnector,
     request: HttpRequest,
 ) -> Result<HttpResponse, ConnectorError> {
-    faults.reached(|signals| !signals.crashed && !signals.frozen).await;
+    reached(&faults.process, |process| !process.crashed && !process.frozen).await;
     let passage = faults.enter(&request);
+    faults.land_before(passage.number).await;
     match passage.fault {
         None => connector.call(request).await,
         Some(Fault::CrashBefore) => faults.crash().await,
@@ -261,8 +304,8 @@ async fn pass(
         Some(Fault::Throttle) => Ok(refusals::throttled(&passage.operation)),
         Some(Fault::TransactionConflict) => Ok(refusals::conflict(&passage.operation, &passage.body)),
         Some(Fault::Freeze) => {
-            faults.signals.send_modify(|signals| signals.frozen = true);
-            faults.reached(|signals| !signals.frozen).await;
+            faults.process.send_modify(|process| process.frozen = true);
+            reached(&faults.process, |process| !process.frozen).await;
             connector.call(request).await
         }
     }
@@ -280,15 +323,17 @@ fn land_late(
     landing: Landing,
 ) -> oneshot::Sender<()> {
     let (caller_waits, caller_gave_up) = oneshot::channel::<()>();
-    faults.signals.send_modify(|signals| signals.late_requests += 1);
+    faults.network.send_modify(|network| network.late.push(landing));
     tokio::spawn(async move {
         caller_gave_up.await.ok();
         match landing {
             Landing::AfterGivingUp(delay) => tokio::time::sleep(delay).await,
-            Landing::OnRelease => faults.reached(|signals| signals.released).await,
+            Landing::Before(_) | Landing::OnRelease => {
+                reached(&faults.network, |network| network.is_due(landing)).await;
+            }
         }
         connector.call(request).await.ok();
-        faults.signals.send_modify(|signals| signals.late_requests -= 1);
+        faults.network.send_modify(|network| network.landed(landing));
     });
     caller_waits
 }

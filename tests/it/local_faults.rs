@@ -153,6 +153,41 @@ async fn a_late_write_lands_after_the_caller_gave_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_write_lands_right_before_the_request_of_its_number() {
+    for landing in 2..=4 {
+        let faults = Faults::at(1, Fault::LandLate(Landing::Before(landing)));
+        let world = World::with(&faults).await;
+        tokio::time::timeout(Duration::from_millis(10), world.claim()).await.unwrap_err();
+        for number in 2..=4 {
+            let get = world.faulty.get_item().table_name(TABLE).key("pk", s("ORDER#1"));
+            let there = get.send().await.unwrap().item.is_some();
+            assert_eq!(there, number >= landing, "request {number}, landing before {landing}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_and_a_freeze_are_those_of_one_process() {
+    for fault in [Fault::CrashBefore, Fault::Freeze] {
+        let aws = EmbeddedAws::in_process(a_clock());
+        table(&aws.sdk_config(aws.connector())).await;
+        let first = Faults::at(1, fault);
+        let second = first.another_process();
+        let [dead, alive] = [&first, &second]
+            .map(|process| function::dynamodb_client(&aws.sdk_config(process.wrap(aws.connector()))));
+        let read =
+            |client: &dynamodb::Client| client.get_item().table_name(TABLE).key("pk", s("ORDER#1")).send();
+        tokio::select! {
+            _ = read(&dead) => panic!("{fault:?}: it has an answer"),
+            () = first.crashed() => {}
+            () = first.frozen() => {}
+        }
+        read(&alive).await.unwrap();
+        assert_eq!(second.log().len(), 2, "one plan and one log");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conflict_cancels_a_transaction_and_refuses_a_write_but_no_read() {
     let faults = Faults::planned_by(|_| Some(Fault::TransactionConflict));
     let world = World::with(&faults).await;

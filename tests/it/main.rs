@@ -4,9 +4,9 @@
 
 mod binary;
 mod contract;
-mod crashes;
 mod deployed;
 mod evidence;
+mod faults;
 mod fuzzing;
 mod hangs;
 mod layers;

@@ -1,6 +1,8 @@
 //! A whole world in one process: the shipped code and the real SDK, an embedded DynamoDB and SQS, a payment
 //! provider, faults in between, and a clock that the test owns.
 
+pub mod warehouse;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +12,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs as sqs;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
@@ -21,14 +23,17 @@ use order_processor::local::connector;
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
 use order_processor::order::Order;
+use order_processor::queue::Queue;
 use order_processor::random::Random;
 use order_processor::record::Record;
+use order_processor::services;
 use order_processor::services::payment::{Stripe, StripeKey};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
-use crate::local_world::{TABLE, n, queue, s, table};
+use crate::local_world::{TABLE, s, table};
+use warehouse::RefusingWarehouse;
 
 /// 2026-11-24T01:00:01.123Z.
 const START: UnixMillis = UnixMillis(1_795_482_001_123);
@@ -43,6 +48,10 @@ pub struct World {
     pub table: dynamodb::Client,
     pub sqs: sqs::Client,
     pub variables: BTreeMap<&'static str, String>,
+    /// Where shipments are asked for, if not by a message to the warehouse's queue.
+    pub warehouse: Option<RefusingWarehouse>,
+    /// The chance that its workers draw from.
+    pub chance: Random,
     aws: EmbeddedAws,
     logs: Logs,
     _logging: DefaultGuard,
@@ -135,7 +144,7 @@ impl World {
         let payments = PaymentProvider::new(clock.clone());
         let sdk = aws.sdk_config(aws.connector());
         let (table, sqs) = (table(&sdk).await, sqs::Client::new(&sdk));
-        queue(&sqs, "orders", &[(QueueAttributeName::VisibilityTimeout, "60")]).await;
+        queue(&aws, "orders").await;
         let mut variables = BTreeMap::from([
             ("ORDERS_TABLE", TABLE.to_owned()),
             ("PAYMENT_PROVIDER", "stripe".to_owned()),
@@ -146,7 +155,7 @@ impl World {
             ("WAREHOUSE_QUEUE_URL", "warehouse"),
             ("NOTIFICATIONS_QUEUE_URL", "notifications"),
         ] {
-            variables.insert(variable, queue(&sqs, name, &[]).await);
+            variables.insert(variable, queue(&aws, name).await);
         }
         let (logs, logging) = Logs::capture();
         let world = World {
@@ -156,6 +165,8 @@ impl World {
             table,
             sqs,
             variables,
+            warehouse: None,
+            chance: Random::from_system(),
             aws,
             logs,
             _logging: logging,
@@ -180,21 +191,38 @@ impl World {
 
     /// A worker that these faults meet, and no others.
     pub fn worker_under(&self, faults: &Faults) -> Batches {
-        let (aws, payments) = (self.aws.clone(), self.payments.clone());
-        let services = connector::connector(move |request| {
-            let (aws, payments) = (aws.clone(), payments.clone());
+        let connector = faults.wrap(self.outside());
+        let sdk = self.aws.sdk_config(connector.clone()).into_builder();
+        let sdk = sdk.retry_config(function::retries()).build();
+        let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
+        let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
+        let (clock, random) = (self.clock.clone(), self.chance.clone());
+        if self.warehouse.is_none() {
+            return function::assemble(config, &sdk, stripe, clock, random);
+        }
+        let sqs = function::sqs_client(&sdk);
+        let steps = services::connected(&services::World {
+            payment: stripe,
+            warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
+            notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
+        });
+        let steps = warehouse::asked_over(connector, steps);
+        function::assemble_with(config, function::dynamodb_client(&sdk), sqs, steps, clock, random)
+    }
+
+    /// Everything that a worker can reach.
+    fn outside(&self) -> SharedHttpConnector {
+        let (aws, payments, warehouse) = (self.aws.clone(), self.payments.clone(), self.warehouse.clone());
+        connector::connector(move |request| {
+            let (aws, payments, warehouse) = (aws.clone(), payments.clone(), warehouse.clone());
             async move {
-                match request.uri().path().starts_with("/v1/") {
-                    true => payments.answer(request).await,
-                    false => Ok(aws.answer(request).await),
+                match (request.uri().path(), warehouse) {
+                    (warehouse::PATH, Some(warehouse)) => Ok(warehouse.answer(request)),
+                    (path, _) if path.starts_with("/v1/") => payments.answer(request).await,
+                    _ => Ok(aws.answer(request).await),
                 }
             }
-        });
-        let connector = faults.wrap(services);
-        let sdk = self.aws.sdk_config(connector.clone());
-        let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
-        let stripe = Stripe::new(connector, "http://payments.invalid", StripeKey("sk_test_1".into()));
-        function::assemble(config, &sdk, stripe, self.clock.clone(), Random::from_system())
+        })
     }
 
     pub async fn deliver(&self, messages: &[Message]) -> Outcome {
@@ -226,8 +254,9 @@ impl World {
     }
 
     pub async fn stock(&self, sku: &str, available: u64) {
-        let item = self.table.put_item().table_name(TABLE).item("pk", s(&format!("STOCK#{sku}")));
-        item.item("available", n(available)).send().await.unwrap();
+        let item =
+            json!({ "pk": { "S": format!("STOCK#{sku}") }, "available": { "N": available.to_string() } });
+        self.ask("DynamoDB_20120810.PutItem", &json!({ "TableName": TABLE, "Item": item })).await;
     }
 
     pub async fn available(&self, sku: &str) -> u64 {
@@ -248,6 +277,11 @@ impl World {
     pub async fn put(&self, record: &Record) {
         let item = serde_dynamo::to_item(record).unwrap();
         self.table.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// One request to DynamoDB or SQS, without the SDK and without faults: a fraction of the time.
+    pub async fn ask(&self, target: &str, body: &Value) -> Value {
+        ask(&self.aws, target, body).await
     }
 
     /// What the queue behind `variable` has now, taken out.
@@ -274,6 +308,19 @@ impl World {
         let log = self.faults.log().into_iter().skip(since).map(|passage| passage.operation);
         log.filter_map(|operation| operation.strip_prefix("DynamoDB ").map(str::to_owned)).collect()
     }
+}
+
+async fn ask(aws: &EmbeddedAws, target: &str, body: &Value) -> Value {
+    let request = http::Request::post("/").header("x-amz-target", target);
+    let answer = aws.answer(request.body(body.to_string().into()).unwrap()).await;
+    assert!(answer.status().is_success(), "{target} {body}: {answer:?}");
+    serde_json::from_slice(answer.body()).unwrap_or_default()
+}
+
+/// A new queue's URL.
+async fn queue(aws: &EmbeddedAws, name: &str) -> String {
+    let created = ask(aws, "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await;
+    created["QueueUrl"].as_str().unwrap().to_owned()
 }
 
 /// An attribute of a message.

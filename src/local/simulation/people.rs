@@ -14,13 +14,13 @@ use crate::clock::UnixMillis;
 use crate::local::ledger::DeadLetter;
 use crate::local::stack::TABLE;
 use crate::order::OrderId;
-use crate::protocol::{self, Statement, Write};
+use crate::protocol::{self, Statement, Write, Written};
 use crate::record::{Outcome, Record, Status};
 use crate::services::{
     self,
     payment::{self, PAYMENT_ID},
 };
-use crate::store::{Store, Written};
+use crate::store::Store;
 
 /// Nothing delays people.
 const PATIENCE: Patience = Patience { attempt: Duration::from_secs(1), total: Duration::from_secs(1) };

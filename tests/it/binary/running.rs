@@ -1,6 +1,6 @@
 //! A stack around the built function, with its table on the embedded DynamoDB or on a server of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,6 +180,7 @@ impl Running {
         }
         let facts = Facts {
             sent,
+            out_of_window: BTreeSet::new(),
             records,
             payments: self.stack.payments().ledger(),
             shipments: self.stack.warehouse().deliveries(),

@@ -159,7 +159,7 @@ impl Question {
             order: &order,
             outcomes: &outcomes,
             refusal: None,
-            key: "ord-1:charge_payment".to_owned(),
+            key: "ord-1:charge_payment",
             key_age,
             timeout: Duration::from_secs(10),
         };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::config::name;
+use order_processor::delivery::{self, Disposition};
 use order_processor::order::Order;
-use order_processor::processor::MAX_FUTURE;
 use order_processor::protocol::{Existing, on_existing};
 use order_processor::record::{Owner, Record};
 use serde_json::Value;
@@ -47,9 +47,11 @@ impl Prospect {
             Some(Existing::Busy { until }) => Prospect::InProgress(until),
             Some(Existing::UnknownVersion(version)) => Prospect::UnknownVersion(version),
             Some(Existing::Mine(record) | Existing::Lapsed(record)) => Prospect::Resume { step: record.step },
-            None if now.since(order.placed_at) > max_age => Prospect::Stale,
-            None if order.placed_at.since(now) > MAX_FUTURE => Prospect::Future,
-            None => Prospect::Run,
+            None => match delivery::out_of_window(order, max_age, now) {
+                Some(Disposition::Stale) => Prospect::Stale,
+                Some(_) => Prospect::Future,
+                None => Prospect::Run,
+            },
         }
     }
 
