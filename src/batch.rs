@@ -4,26 +4,32 @@
 //! makes SQS deliver a message again, never lose it.
 
 mod dead_letter;
+mod measures;
 mod message;
 mod order_of_work;
 mod visibility;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SetOnce};
+use tracing::Instrument;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, whole_millis};
 use crate::delivery::{Delivery, Disposition, Handled};
+use crate::metrics::Metrics;
 use crate::order::Order;
-use crate::processor::Processor;
+use crate::processor::{Processor, Run};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::record::Status;
+use crate::trace::TraceHeader;
 use dead_letter::DeadLetter;
 use message::Message;
 use order_of_work::{Before, order_of_work};
@@ -37,6 +43,8 @@ pub struct Batches {
     concurrency: usize,
     clock: Clock,
     random: Random,
+    metrics: Option<Metrics>,
+    warm: AtomicBool,
 }
 
 /// A record failed that has no message ID, so that only the whole batch can be given back.
@@ -52,15 +60,16 @@ struct Verdict {
     /// When the record failed: when SQS shall deliver it again.
     again: Option<Delay>,
     /// Details for the log.
-    attempt: Option<u64>,
-    took_over: bool,
+    run: Option<Run>,
     result: Option<String>,
     detail: Option<String>,
+    /// Since the batch came, set when the verdict is pronounced.
+    took: Duration,
 }
 
 impl Verdict {
     fn new(outcome: &'static str, again: Option<Delay>) -> Self {
-        Verdict { outcome, again, attempt: None, took_over: false, result: None, detail: None }
+        Verdict { outcome, again, run: None, result: None, detail: None, took: Duration::ZERO }
     }
 
     fn deleted(outcome: &'static str) -> Self {
@@ -94,7 +103,21 @@ impl Batches {
         clock: Clock,
         random: Random,
     ) -> Self {
-        Batches { processor, dead_letters, sources: SourceQueues::new(sqs), concurrency, clock, random }
+        Batches {
+            processor,
+            dead_letters,
+            sources: SourceQueues::new(sqs),
+            concurrency,
+            clock,
+            random,
+            metrics: None,
+            warm: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, and what becomes of each batch is told in metrics.
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Batches { metrics: Some(metrics), ..self }
     }
 
     /// Handles the records of `event` and says which of them SQS shall deliver again.
@@ -122,7 +145,20 @@ impl Batches {
                 Verdict::failed("deferred", Delay::short(&self.random)).because("no time was left for it");
             (0..work.messages.len()).for_each(|index| self.pronounce(&work, index, &late));
         }
+        self.measure(&work);
         response(&work)
+    }
+
+    fn measure(&self, work: &Work<'_>) {
+        let Some(metrics) = &self.metrics else { return };
+        let (now, rules) = (self.clock.now(), self.processor.rules());
+        let cold = !self.warm.swap(true, Ordering::Relaxed);
+        let invocation = measures::Invocation { cold, write_units: self.processor.take_write_units() };
+        let records = work.messages.iter().zip(&work.verdicts);
+        let records = records.filter_map(|(message, verdict)| Some((message, verdict.get()?))).collect();
+        for tally in measures::tallies(records, &invocation, rules, now) {
+            metrics.tell(&tally, now);
+        }
     }
 
     /// One record, from its turn to its verdict.
@@ -132,7 +168,8 @@ impl Batches {
             Turn::Decided(verdict) => verdict,
             Turn::Run { may_claim } => {
                 let _slot = work.in_flight.acquire().await;
-                let run = AssertUnwindSafe(self.judge(message, may_claim, budget)).catch_unwind();
+                let run = self.judge(message, may_claim, budget).instrument(span(message));
+                let run = AssertUnwindSafe(run).catch_unwind();
                 match tokio::time::timeout(budget.work(), run).await {
                     Ok(Ok(verdict)) => verdict,
                     Ok(Err(_)) => {
@@ -147,13 +184,16 @@ impl Batches {
         // Those that wait for it need not wait for SQS, too.
         self.pronounce(work, index, &verdict);
         if let Some(delay) = &verdict.again {
-            self.sources.make_visible(message, *delay, self.clock.now(), budget.message()).await;
+            let changed = self.sources.make_visible(message, *delay, self.clock.now(), budget.message());
+            changed.instrument(span(message)).await;
         }
     }
 
     fn pronounce(&self, work: &Work<'_>, index: usize, verdict: &Verdict) {
+        let message = &work.messages[index];
+        let verdict = Verdict { took: message.started.elapsed(), ..verdict.clone() };
         if work.verdicts[index].set(verdict.clone()).is_ok() {
-            self.log(&work.messages[index], verdict);
+            self.log(message, &verdict);
         }
     }
 
@@ -193,9 +233,9 @@ impl Batches {
         };
         let delivery =
             Delivery { order, message: message.body, receive_count: message.receive_count, may_claim };
-        let handled = self.processor.handle(delivery, budget).await;
-        let verdict = self.verdict(message, order, &handled, budget).await;
-        Verdict { attempt: handled.attempt, took_over: handled.took_over, ..verdict }
+        let run = self.processor.handle(delivery, message.trace.as_ref(), budget).await;
+        let verdict = self.verdict(message, order, &run.handled, budget).await;
+        Verdict { run: Some(run), ..verdict }
     }
 
     async fn verdict(
@@ -235,7 +275,7 @@ impl Batches {
     /// Acknowledged only once the dead-letter queue has it.
     async fn dead_letter(&self, message: &Message<'_>, letter: DeadLetter, budget: &Budget) -> Verdict {
         let outcome = letter.reason;
-        match self.dead_letters.send(&letter.message, budget.message()).await {
+        match self.dead_letters.send(&letter.message, message.trace.as_ref(), budget.message()).await {
             Ok(()) => Verdict::deleted(outcome).because(letter.place),
             Err(error) => Verdict::failed(outcome, Delay::backoff(message.receive_count, &self.random))
                 .because(error.to_string()),
@@ -244,24 +284,36 @@ impl Batches {
 
     /// One wide line per record. Never a body, a token, a customer's ID or data.
     fn log(&self, message: &Message<'_>, verdict: &Verdict) {
-        let latency_ms = whole_millis(message.started.elapsed());
         let order_id = message.order_id().map(ToString::to_string);
         let age_ms = message.sent_at.map(|sent| whole_millis(self.clock.now().since(sent)));
+        let handled = verdict.run.as_ref().map(|run| &run.handled);
         tracing::info!(
             outcome = verdict.outcome,
             order_id,
             message_id = message.message_id,
             receive_count = message.receive_count,
-            attempt = verdict.attempt.unwrap_or(0),
-            took_over = verdict.took_over,
+            attempt = handled.and_then(|handled| handled.attempt).unwrap_or(0),
+            took_over = handled.is_some_and(|handled| handled.took_over),
+            lost_lease = handled.is_some_and(|handled| handled.lost_lease),
             deleted = verdict.again.is_none(),
-            latency_ms,
+            latency_ms = whole_millis(verdict.took),
             age_ms,
+            trace_id = message.trace.as_ref().map(TraceHeader::trace_id),
             result = verdict.result,
             detail = verdict.detail,
             "record"
         );
     }
+}
+
+/// What every line about a record is told with.
+fn span(message: &Message<'_>) -> tracing::Span {
+    tracing::info_span!(
+        "record",
+        order_id = message.order_id().map(tracing::field::display),
+        message_id = message.message_id,
+        trace_id = message.trace.as_ref().map(TraceHeader::trace_id),
+    )
 }
 
 enum Turn {

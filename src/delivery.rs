@@ -184,6 +184,8 @@ pub struct Handled {
     pub attempt: Option<u64>,
     /// Whether another worker's lease was taken over.
     pub took_over: bool,
+    /// Whether the order became somebody else's while it was ours.
+    pub lost_lease: bool,
 }
 
 /// How far a delivery is.
@@ -231,7 +233,7 @@ impl Course {
 
 /// The end of a delivery that never owned the order.
 fn end(disposition: Disposition) -> Next {
-    (Stage::Over, Command::End(Handled { disposition, attempt: None, took_over: false }))
+    (Stage::Over, Command::End(Handled { disposition, attempt: None, took_over: false, lost_lease: false }))
 }
 
 /// An answer to another command than was given: whoever drives the course is wrong, and the message must not be lost.

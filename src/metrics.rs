@@ -1,4 +1,18 @@
-//! The names of the function's metrics: what it emits, and what alarms and the dashboard of `template.yaml` refer to.
+//! The function's metrics, in CloudWatch's embedded metric format: one line of JSON in the log is all it takes.
+//!
+//! The names stand here once. Alarms and the dashboard of `template.yaml` refer to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use metrique_writer_core::format::Format;
+use metrique_writer_core::unit::NegativeScale;
+use metrique_writer_core::{Entry, EntryWriter, MetricFlags, Observation, Value, ValueWriter};
+use metrique_writer_format_emf::Emf;
+
+use crate::clock::{UnixMillis, whole_millis};
 
 /// The CloudWatch namespace of all of them.
 pub const NAMESPACE: &str = "OrderProcessor";
@@ -73,4 +87,117 @@ const fn count(name: &'static str) -> Metric {
 
 const fn milliseconds(name: &'static str) -> Metric {
     Metric { name, unit: Unit::Milliseconds }
+}
+
+/// The name of the latency of a step or an undo, as `ChargePaymentLatency` of `charge_payment`.
+pub fn latency_of(step: &str) -> String {
+    let words = step.split('_').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    });
+    words.collect::<String>() + "Latency"
+}
+
+/// How many values of one metric a line can have (Embedded Metric Format Specification), and so how many messages one
+/// [`Tally`] may be about.
+pub const MAX_VALUES: usize = 100;
+
+/// What some messages of an invocation came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tally {
+    counts: BTreeMap<&'static str, f64>,
+    times: BTreeMap<String, Vec<u64>>,
+}
+
+impl Tally {
+    /// `count` more of `name`. A metric that was never counted is not told, one that was counted as none is.
+    pub fn count(&mut self, name: &'static str, count: impl Into<f64>) {
+        *self.counts.entry(name).or_default() += count.into();
+    }
+
+    /// One more value of the time `name`.
+    pub fn time(&mut self, name: impl Into<String>, time: Duration) {
+        self.times.entry(name.into()).or_default().push(whole_millis(time));
+    }
+}
+
+/// Where tallies are told.
+pub struct Metrics {
+    service: String,
+    environment: String,
+    format: Mutex<Emf>,
+    output: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Metrics {
+    /// Lines for `output`, each with its line ending, with these two dimensions.
+    pub fn new(
+        service: impl Into<String>,
+        environment: impl Into<String>,
+        output: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let dimensions = DIMENSIONS.map(str::to_owned).to_vec();
+        Metrics {
+            service: service.into(),
+            environment: environment.into(),
+            format: Mutex::new(Emf::all_validations(NAMESPACE.to_owned(), vec![dimensions])),
+            output: Box::new(output),
+        }
+    }
+
+    /// Tells of `tally` as one line. What cannot be told is logged, and changes nothing else.
+    pub fn tell(&self, tally: &Tally, now: UnixMillis) {
+        let mut line = Vec::new();
+        let entry = Line { metrics: self, tally, now };
+        let mut format = self.format.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match format.format(&entry, &mut line) {
+            Ok(()) => (self.output)(&String::from_utf8_lossy(&line)),
+            Err(error) => tracing::error!(%error, "metrics could not be told"),
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Metrics({}, {})", self.service, self.environment)
+    }
+}
+
+struct Line<'a> {
+    metrics: &'a Metrics,
+    tally: &'a Tally,
+    now: UnixMillis,
+}
+
+impl Entry for Line<'_> {
+    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        writer.timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(self.now.0));
+        writer.value(DIMENSIONS[0], &self.metrics.service);
+        writer.value(DIMENSIONS[1], &self.metrics.environment);
+        for (name, count) in &self.tally.counts {
+            writer.value(*name, &Count(*count));
+        }
+        for (name, times) in &self.tally.times {
+            writer.value(name.as_str(), &Times(times));
+        }
+    }
+}
+
+struct Count(f64);
+
+impl Value for Count {
+    fn write(&self, writer: impl ValueWriter) {
+        let count = [Observation::Floating(self.0)];
+        writer.metric(count, metrique_writer_core::Unit::Count, [], MetricFlags::empty());
+    }
+}
+
+struct Times<'a>(&'a [u64]);
+
+impl Value for Times<'_> {
+    fn write(&self, writer: impl ValueWriter) {
+        let times = self.0.iter().map(|millis| Observation::Unsigned(*millis));
+        let unit = metrique_writer_core::Unit::Second(NegativeScale::Milli);
+        writer.metric(times, unit, [], MetricFlags::empty());
+    }
 }

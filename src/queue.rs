@@ -6,11 +6,14 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::order::{OrderId, hex};
+use crate::trace::TraceHeader;
 
 /// A queue that messages are sent to.
 #[derive(Debug, Clone)]
@@ -56,16 +59,28 @@ impl Queue {
         Queue { client, url: url.into() }
     }
 
-    /// Sends a message at least once.
+    /// Sends a message at least once, as a part of `trace`.
     ///
     /// # Errors
     /// [`SendError`] if SQS did not confirm within `timeout`; it may have taken the message nevertheless.
-    pub async fn send(&self, message: &Outgoing, timeout: Duration) -> Result<(), SendError> {
+    pub async fn send(
+        &self,
+        message: &Outgoing,
+        trace: Option<&TraceHeader>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(&message.body);
         for (name, value) in message.attributes.iter().filter(|(_, value)| !value.is_empty()) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             let value = value.map_err(|error| SendError(error.to_string()))?;
             request = request.message_attributes(*name, value);
+        }
+        if let Some(trace) = trace {
+            let header =
+                MessageSystemAttributeValue::builder().data_type("String").string_value(trace.to_string());
+            let header = header.build().map_err(|error| SendError(error.to_string()))?;
+            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+            request = request.message_system_attributes(name, header);
         }
         if self.url.ends_with(".fifo") {
             let deduplication = hex(&Sha256::digest(&message.deduplication));

@@ -16,6 +16,7 @@ pub use crate::delivery::Ending;
 use crate::order::Order;
 use crate::queue::Queue;
 use crate::record::{Outcomes, Refusal};
+use crate::trace::TraceHeader;
 use crate::workflow::{StepDef, Workflow};
 use payment::Payment;
 
@@ -78,6 +79,8 @@ pub struct Call<'a> {
     pub key_age: Duration,
     /// When the call must have ended.
     pub timeout: Duration,
+    /// The trace of the message, for the callee.
+    pub trace: Option<&'a TraceHeader>,
 }
 
 /// What a step calls.

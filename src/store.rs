@@ -6,6 +6,7 @@
 mod expression;
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -16,8 +17,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    AttributeValue, CancellationReason, ConsumedCapacity, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use sha2::{Digest, Sha256};
 
@@ -36,6 +37,7 @@ pub struct Store {
     client: Client,
     table: String,
     random: Random,
+    write_units: Arc<Mutex<f64>>,
 }
 
 /// Why the table gave no answer. All of these are worth another delivery.
@@ -67,7 +69,20 @@ enum Tried {
 impl Store {
     /// The table `table`, as `client` reaches it.
     pub fn new(client: Client, table: impl Into<String>, random: Random) -> Self {
-        Store { client, table: table.into(), random }
+        Store { client, table: table.into(), random, write_units: Arc::default() }
+    }
+
+    /// The write units that were used since this was last asked. DynamoDB does not say what a refused write used.
+    pub fn take_write_units(&self) -> f64 {
+        std::mem::take(&mut self.used())
+    }
+
+    fn used(&self) -> MutexGuard<'_, f64> {
+        self.write_units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meter(&self, consumed: &[ConsumedCapacity]) {
+        *self.used() += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
     }
 
     /// One consistent read of an order's item.
@@ -139,8 +154,12 @@ impl Store {
         let put = put.set_expression_attribute_values(expression.values);
         let put = put.set_item(expression.item);
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
         match put.customize().config_override(timeouts(patience)).send().await {
-            Ok(_) => applied(None, write),
+            Ok(answer) => {
+                self.meter(answer.consumed_capacity.as_slice());
+                applied(None, write)
+            }
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => refusal(refused.item.clone()),
                 _ => again_or_failed(&error),
@@ -157,8 +176,12 @@ impl Store {
         let update = update.return_values(ReturnValue::AllNew);
         let update =
             update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let update = update.return_consumed_capacity(ReturnConsumedCapacity::Total);
         match update.customize().config_override(timeouts(patience)).send().await {
-            Ok(answer) => applied(answer.attributes, write),
+            Ok(answer) => {
+                self.meter(answer.consumed_capacity.as_slice());
+                applied(answer.attributes, write)
+            }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     refusal(refused.item.clone())
@@ -187,9 +210,13 @@ impl Store {
             Err(error) => return Tried::Failed(StoreError::NotApplied(error.to_string())),
         };
         let request = self.client.transact_write_items().set_transact_items(Some(items));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let request = request.client_request_token(token(&self.table, write)).customize();
         match request.config_override(timeouts(patience)).send().await {
-            Ok(_) => applied(None, write),
+            Ok(answer) => {
+                self.meter(answer.consumed_capacity());
+                applied(None, write)
+            }
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     on_cancelled(write, cancelled.cancellation_reasons())

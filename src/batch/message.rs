@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::clock::UnixMillis;
 use crate::order::{Fingerprint, Invalid, Order, OrderId};
+use crate::trace::TraceHeader;
 
 /// A record of the event.
 pub(super) struct Message<'e> {
@@ -19,6 +20,7 @@ pub(super) struct Message<'e> {
     /// The message group, of a FIFO queue only: standard queues may carry one too, and it decides nothing.
     pub(super) group: Option<&'e str>,
     pub(super) order: Result<Order, Invalid>,
+    pub(super) trace: Option<TraceHeader>,
     pub(super) started: Instant,
 }
 
@@ -37,6 +39,7 @@ impl<'e> Message<'e> {
             sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(UnixMillis),
             group: if fifo { attribute("MessageGroupId") } else { None },
             order: Order::parse(body),
+            trace: attribute("AWSTraceHeader").and_then(TraceHeader::parse),
             started: Instant::now(),
         }
     }

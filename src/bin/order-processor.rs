@@ -9,6 +9,7 @@ use order_processor::config::Config;
 use order_processor::{function, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
+use tracing::Instrument;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -20,8 +21,12 @@ async fn main() -> Result<(), Error> {
         }
     };
     telemetry::start(&config.log_level);
+    let metrics = telemetry::metrics(&config);
     let batches = match function::start(config).await {
-        Ok(batches) => batches,
+        Ok(batches) => match metrics {
+            Some(metrics) => batches.measured_by(metrics),
+            None => batches,
+        },
         Err(error) => {
             eprintln!("{error}");
             std::process::exit(1);
@@ -35,5 +40,6 @@ async fn handle(batches: &Batches, event: LambdaEvent<Value>) -> Result<SqsBatch
     // What the parser would say quotes the event, and the runtime would log it.
     let batch = SqsEvent::deserialize(&event.payload).map_err(|_| "the event is no SQS event")?;
     let budget = Budget::for_invocation(UnixMillis(event.context.deadline), Clock::system());
-    Ok(batches.handle(&batch, &budget).await?)
+    let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+    Ok(batches.handle(&batch, &budget).instrument(span).await?)
 }

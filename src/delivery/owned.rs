@@ -223,7 +223,7 @@ impl Hold {
     fn stop(self, job: &Job<'_>, stop: Stop, moment: Moment) -> Next {
         let last = job.rules.is_last(job.delivery.receive_count);
         match stop {
-            Stop::Lost(disposition) => self.end(disposition),
+            Stop::Lost(disposition) => self.lost(disposition),
             Stop::Park(reason) => self.park(job, reason, moment),
             Stop::Retry(_) | Stop::Deferred if last => self.park(job, "retries_exhausted".to_owned(), moment),
             Stop::Retry(why) => self.give_up(Disposition::Retry { why }, moment),
@@ -237,12 +237,11 @@ impl Hold {
     }
 
     fn on_parked(self, reason: String, write: &Write, event: Event, moment: Moment) -> Next {
-        let disposition = match on_written(write, event, moment) {
-            Ok(Came::On(_)) => Disposition::Parked { reason: Some(reason) },
-            Err(Stop::Lost(disposition)) => disposition,
-            Ok(_) | Err(_) => Disposition::Retry { why: format!("parking failed ({reason})") },
-        };
-        self.end(disposition)
+        match on_written(write, event, moment) {
+            Ok(Came::On(_)) => self.end(Disposition::Parked { reason: Some(reason) }),
+            Err(Stop::Lost(disposition)) => self.lost(disposition),
+            Ok(_) | Err(_) => self.end(Disposition::Retry { why: format!("parking failed ({reason})") }),
+        }
     }
 
     /// Also if nobody knows whether the last write landed: it carries this owner's fence, and may land until the next
@@ -268,8 +267,16 @@ impl Hold {
     }
 
     fn end(self, disposition: Disposition) -> Next {
+        self.over(disposition, false)
+    }
+
+    fn lost(self, disposition: Disposition) -> Next {
+        self.over(disposition, true)
+    }
+
+    fn over(self, disposition: Disposition, lost_lease: bool) -> Next {
         let attempts = self.held.attempts;
-        let handled = Handled { disposition, attempt: Some(attempts), took_over: attempts > 1 };
+        let handled = Handled { disposition, attempt: Some(attempts), took_over: attempts > 1, lost_lease };
         (Stage::Over, Command::End(handled))
     }
 }

@@ -94,6 +94,11 @@ pub struct Write {
 }
 
 impl Write {
+    /// Whether stock is reserved with it.
+    pub fn reserves(&self) -> bool {
+        self.stock.iter().any(|stock| matches!(stock, StockMove::Reserve(..)))
+    }
+
     /// Whether `found` is what this write writes: then it was applied and only its response was lost. Attributes
     /// that the write does not touch may have been changed by others since, and with them the time of change.
     pub fn shows_in(&self, found: &Record) -> bool {

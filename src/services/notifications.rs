@@ -60,7 +60,7 @@ impl Service for NotifyCustomer {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
             let message = notification(call.order, call.key, call.outcomes, call.refusal);
-            match self.0.send(&message, call.timeout).await {
+            match self.0.send(&message, call.trace, call.timeout).await {
                 Ok(()) => Ending::Done(Outcome::nothing()),
                 Err(error) => Ending::Unavailable(error.to_string()),
             }

@@ -41,7 +41,7 @@ pub fn shipment(order: &Order, key: &str) -> Outgoing {
 impl Service for DispatchShipment {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
-            match self.0.send(&shipment(call.order, call.key), call.timeout).await {
+            match self.0.send(&shipment(call.order, call.key), call.trace, call.timeout).await {
                 Ok(()) => Ending::Done(Outcome::of("shipment_id", shipment_id(call.key))),
                 Err(error) => Ending::Unavailable(error.to_string()),
             }

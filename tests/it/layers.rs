@@ -81,6 +81,8 @@ fn arrows_point_one_way() {
         "workflow",
         "record",
         "order",
+        "metrics",
+        "trace",
         "clock",
         "random",
     ];

@@ -21,6 +21,7 @@ mod local_world;
 mod model;
 mod orderctl;
 mod schema;
+mod signals;
 mod simulation;
 mod store;
 mod stripe;

@@ -58,7 +58,15 @@ impl Shop {
         let outcomes = Outcomes::default();
         let key = format!("{}:charge_payment", order.id);
         ChargePayment(self.stripe.clone())
-            .call(&Call { order, outcomes: &outcomes, refusal: None, key: &key, key_age, timeout })
+            .call(&Call {
+                order,
+                outcomes: &outcomes,
+                refusal: None,
+                key: &key,
+                key_age,
+                timeout,
+                trace: None,
+            })
             .await
     }
 
@@ -74,7 +82,15 @@ impl Shop {
         let charged = Outcome::of("payment_id", payment_id);
         let outcomes = Outcomes::default().with("charge_payment", charged);
         let (order, key) = (&order(), REFUND_KEY.to_owned());
-        let call = Call { order, outcomes: &outcomes, refusal: None, key: &key, key_age: FRESH, timeout };
+        let call = Call {
+            order,
+            outcomes: &outcomes,
+            refusal: None,
+            key: &key,
+            key_age: FRESH,
+            timeout,
+            trace: None,
+        };
         ChargePayment(self.stripe.clone()).undo(&call).await
     }
 

@@ -17,17 +17,18 @@ use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::config::Config;
-use order_processor::function;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::connector;
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
+use order_processor::metrics::Metrics;
 use order_processor::order::Order;
 use order_processor::queue::Queue;
 use order_processor::random::Random;
 use order_processor::record::Record;
 use order_processor::services;
 use order_processor::services::payment::{Stripe, StripeKey};
+use order_processor::{function, telemetry};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
@@ -54,6 +55,7 @@ pub struct World {
     pub chance: Random,
     aws: EmbeddedAws,
     logs: Logs,
+    metrics: Arc<Mutex<Vec<String>>>,
     _logging: DefaultGuard,
 }
 
@@ -65,6 +67,8 @@ pub struct Message {
     pub receive_count: u32,
     pub group: Option<String>,
     pub arn: String,
+    /// The X-Ray trace header, as SQS hands it on.
+    pub trace: Option<String>,
 }
 
 /// What a batch came to.
@@ -103,7 +107,14 @@ pub fn message(id: &str, order: &Value) -> Message {
 }
 
 pub fn raw(id: &str, body: &str) -> Message {
-    Message { id: id.into(), body: body.into(), receive_count: 1, group: None, arn: SOURCE_ARN.into() }
+    Message {
+        id: id.into(),
+        body: body.into(),
+        receive_count: 1,
+        group: None,
+        arn: SOURCE_ARN.into(),
+        trace: None,
+    }
 }
 
 impl Message {
@@ -126,6 +137,9 @@ impl Message {
         });
         if let Some(group) = &self.group {
             attributes["MessageGroupId"] = json!(group);
+        }
+        if let Some(trace) = &self.trace {
+            attributes["AWSTraceHeader"] = json!(trace);
         }
         json!({
             "messageId": self.id, "receiptHandle": receipt, "body": self.body, "attributes": attributes,
@@ -169,6 +183,7 @@ impl World {
             chance: Random::from_system(),
             aws,
             logs,
+            metrics: Arc::default(),
             _logging: logging,
         };
         world.stock("mug", 10).await;
@@ -191,6 +206,12 @@ impl World {
 
     /// A worker that these faults meet, and no others.
     pub fn worker_under(&self, faults: &Faults) -> Batches {
+        let metrics = Arc::clone(&self.metrics);
+        let output = move |line: &str| metrics.lock().unwrap().push(line.to_owned());
+        self.assembled(faults).measured_by(Metrics::new("order-processor", "test", output))
+    }
+
+    fn assembled(&self, faults: &Faults) -> Batches {
         let connector = faults.wrap(self.outside());
         let sdk = self.aws.sdk_config(connector.clone()).into_builder();
         let sdk = sdk.retry_config(function::retries()).build();
@@ -299,6 +320,11 @@ impl World {
         }
     }
 
+    /// The lines of metrics of all workers.
+    pub fn metrics(&self) -> Vec<String> {
+        self.metrics.lock().unwrap().clone()
+    }
+
     pub fn log_text(&self) -> String {
         self.logs.text()
     }
@@ -340,12 +366,7 @@ impl Logs {
     fn capture() -> (Self, DefaultGuard) {
         let logs = Logs::default();
         let writer = logs.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_env_filter("warn,order_processor=debug")
-            .with_writer(move || writer.clone())
-            .finish();
+        let subscriber = telemetry::json("debug", move || writer.clone());
         (logs, tracing::subscriber::set_default(subscriber))
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::environment;
 use crate::local;
-use crate::log_line::RecordLine;
+use crate::log_line::{RecordLine, is_of_metrics};
 use crate::report::{Report, print_document, print_text};
 
 /// Run the local stack until Ctrl-C: queue, table, payment provider, function
@@ -70,6 +70,7 @@ impl Dev {
 fn say(OutputLine { pid, line }: &OutputLine) {
     match RecordLine::read(line) {
         Some(record) => eprintln!("[{pid}] {}", record.text()),
+        None if is_of_metrics(line) => {}
         None => eprintln!("[{pid}] {line}"),
     }
 }

@@ -26,6 +26,11 @@ pub fn of_order(log: &str, id: &str) -> Vec<RecordLine> {
     lines.filter(|line| line.order_id.as_deref() == Some(id)).collect()
 }
 
+/// Whether it is a line of metrics, which says nothing to people.
+pub fn is_of_metrics(line: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.get("_aws").is_some())
+}
+
 impl RecordLine {
     /// When it was written.
     pub fn at(&self) -> Option<UnixMillis> {
@@ -64,7 +69,7 @@ impl RecordLine {
 
 #[cfg(test)]
 mod tests {
-    use super::RecordLine;
+    use super::{RecordLine, is_of_metrics};
 
     #[test]
     fn a_record_line_is_told_in_one_line_and_others_are_left_alone() {
@@ -73,6 +78,8 @@ mod tests {
         let text = RecordLine::read(line).unwrap().text();
         assert_eq!(text, "01:00:01.123  duplicate    ord-1  receive 2  7 ms  {}");
         assert!(RecordLine::read("thread panicked").is_none());
+        assert!(!is_of_metrics("thread panicked") && !is_of_metrics(line));
+        assert!(is_of_metrics(r#"{"_aws":{"Timestamp":1}}"#));
         assert!(RecordLine::read(r#"{"level":"WARN","message":"slow"}"#).is_none());
     }
 }

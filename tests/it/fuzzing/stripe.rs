@@ -162,6 +162,7 @@ impl Question {
             key: "ord-1:charge_payment",
             key_age,
             timeout: Duration::from_secs(10),
+            trace: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let asked = if self == Question::Refund { service.undo(&call) } else { service.call(&call) };

@@ -82,9 +82,13 @@ pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
     }
 }
 
-/// A code as it goes into results and logs: Stripe's are short words with underscores.
+/// A code as it goes into results and logs. Stripe's are short words with underscores; anything else may quote what
+/// was sent, and is not repeated.
 fn short(code: &str) -> String {
-    code.chars().filter(char::is_ascii_graphic).take(64).collect()
+    let is_word = code.starts_with(|c: char| c.is_ascii_alphabetic())
+        && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && code.len() <= 64;
+    if is_word { code.to_owned() } else { "unknown".to_owned() }
 }
 
 /// Whether a payment intent of this status will never be paid.
@@ -110,5 +114,21 @@ pub(super) fn settle(payments: &[Payment], charge: &Charge<'_>) -> Found {
         (None, []) => Found::Nothing,
         (None, all) if all.iter().all(|payment| is_decline(&payment.status)) => Found::Declined,
         (None, _) => Found::Undecided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_word_of_at_most_64_characters_or_unknown() {
+        let longest = "a".repeat(64);
+        for code in ["card_declined", "Generic2", &longest] {
+            assert_eq!(short(code), code);
+        }
+        for other in ["", "4242424242424242", "me@example.com", "two words", &"a".repeat(65)] {
+            assert_eq!(short(other), "unknown");
+        }
     }
 }
