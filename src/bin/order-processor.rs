@@ -39,7 +39,10 @@ async fn main() -> Result<(), Error> {
 async fn handle(batches: &Batches, event: LambdaEvent<Value>) -> Result<SqsBatchResponse, Error> {
     // What the parser would say quotes the event, and the runtime would log it.
     let batch = SqsEvent::deserialize(&event.payload).map_err(|_| "the event is no SQS event")?;
-    let budget = Budget::for_invocation(UnixMillis(event.context.deadline), Clock::system());
     let span = tracing::info_span!("invocation", request_id = event.context.request_id);
-    Ok(batches.handle(&batch, &budget).instrument(span).await?)
+    let handled = async {
+        let budget = Budget::for_invocation(UnixMillis(event.context.deadline), Clock::system());
+        batches.handle(&batch, &budget).await
+    };
+    Ok(handled.instrument(span).await?)
 }

@@ -148,6 +148,20 @@ impl Running {
         records(&lines)
     }
 
+    /// Waits until the metrics of all processes have counted so many of `name`.
+    pub async fn counted(&self, name: &str, count: u64) {
+        let mut lines = self.lines.subscribe();
+        let sum = |lines: &Vec<OutputLine>| {
+            let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(&line.line).ok());
+            lines
+                .filter(|line| line.get("_aws").is_some())
+                .filter_map(|line| line[name].as_u64())
+                .sum::<u64>()
+        };
+        let waited = tokio::time::timeout(PATIENCE, lines.wait_for(|lines| sum(lines) == count)).await;
+        waited.unwrap_or_else(|_| panic!("{name} is {}", sum(&self.lines.borrow()))).unwrap();
+    }
+
     /// Waits until nobody owns the order any more.
     pub async fn lease_over(&self, id: &str) {
         while let Some(left) = self.lease_left(id).await {
