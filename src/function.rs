@@ -116,7 +116,7 @@ pub fn assemble_with(
     config: Config,
     dynamodb: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
-    steps: Vec<Connected>,
+    steps: Connected,
     clock: Clock,
     random: Random,
 ) -> Batches {

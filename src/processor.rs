@@ -12,16 +12,15 @@ use crate::order::Order;
 use crate::protocol::Claimant;
 use crate::random::Random;
 use crate::record::Owner;
-use crate::services::{Call, Connected, Service};
+use crate::services::{Call, Connected};
 use crate::store::Store;
 use crate::trace::TraceHeader;
-use crate::workflow::{Position, Workflow};
+use crate::workflow::Position;
 
 /// Runs orders.
 pub struct Processor {
     store: Store,
-    workflow: Workflow,
-    services: Vec<Option<Box<dyn Service>>>,
+    steps: Connected,
     rules: Rules,
     clock: Clock,
     random: Random,
@@ -38,14 +37,13 @@ pub struct Run {
 
 impl Processor {
     /// A processor of the table's orders, with the steps they take.
-    pub fn new(store: Store, steps: Vec<Connected>, rules: Rules, clock: Clock, random: Random) -> Self {
-        let (definitions, services) = steps.into_iter().unzip();
-        Processor { store, workflow: Workflow::new(definitions), services, rules, clock, random }
+    pub fn new(store: Store, steps: Connected, rules: Rules, clock: Clock, random: Random) -> Self {
+        Processor { store, steps, rules, clock, random }
     }
 
     /// Brings the order as far as it goes within the budget. What it sends belongs to `trace`.
     pub async fn handle(&self, delivery: Delivery<'_>, trace: Option<&TraceHeader>, budget: &Budget) -> Run {
-        let (workflow, rules, claimant) = (&self.workflow, &self.rules, &self.claimant(budget));
+        let (workflow, rules, claimant) = (self.steps.workflow(), &self.rules, &self.claimant(budget));
         let job = Job { workflow, rules, delivery, claimant };
         let (mut course, mut command) = Course::begin(&job, self.moment(budget));
         let mut steps = Vec::new();
@@ -96,7 +94,7 @@ impl Processor {
 
     async fn call(&self, order: &Order, due: &Due, trace: Option<&TraceHeader>) -> Ending {
         let (Position::Forward(id) | Position::Backward(id)) = due.position;
-        let Some(service) = &self.services[id.index()] else {
+        let Some(service) = self.steps.service(id) else {
             return Ending::Unknown(format!("{} has nothing to call", due.held.step));
         };
         let call = Call {
@@ -109,7 +107,7 @@ impl Processor {
             trace,
         };
         // The telling step is called in both directions; any other is undone on the way back.
-        match (due.position, self.workflow.step(id).undo) {
+        match (due.position, self.steps.workflow().step(id).undo) {
             (Position::Backward(_), Some(_)) => service.undo(&call).await,
             _ => service.call(&call).await,
         }

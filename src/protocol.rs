@@ -38,7 +38,7 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         step: workflow.step(workflow.first()).name.to_owned(),
         outcomes: Outcomes::default(),
         fingerprint: order.fingerprint(),
-        workflow_version: Workflow::VERSION,
+        workflow_version: workflow.version(),
         claimed_at_ms: now,
         updated_at_ms: now,
         attempts: 1,
@@ -85,7 +85,13 @@ pub enum Existing {
 }
 
 /// What the record that a refused claim or takeover brought back, or a read found, means for the message.
-pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: UnixMillis) -> Existing {
+pub fn on_existing(
+    workflow: &Workflow,
+    found: Record,
+    me: &Owner,
+    fingerprint: &Fingerprint,
+    now: UnixMillis,
+) -> Existing {
     if found.fingerprint != *fingerprint {
         return Existing::Conflict { stored: found.fingerprint };
     }
@@ -97,7 +103,9 @@ pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: Un
             Existing::Finished { result: result.unwrap_or_default() }
         }
         (Status::Parked, ..) => Existing::Parked,
-        (Status::InProgress | Status::Compensating, ..) if found.workflow_version != Workflow::VERSION => {
+        (Status::InProgress | Status::Compensating, ..)
+            if workflow.at_present(found.workflow_version, &found.step).is_none() =>
+        {
             Existing::UnknownVersion(found.workflow_version)
         }
         (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => {
@@ -109,9 +117,13 @@ pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: Un
     }
 }
 
-/// The write that makes me the owner of an order whose lease is over.
-pub fn take_over(seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
+/// The write that makes me the owner of an order whose lease is over. From there on it is an order of the present
+/// workflow.
+pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
+    let known = workflow.at_present(seen.workflow_version, &seen.step);
     let after = Record {
+        step: known.unwrap_or(&seen.step).to_owned(),
+        workflow_version: known.map_or(seen.workflow_version, |_| workflow.version()),
         fence: seen.fence.next(),
         owner: claimant.owner.clone(),
         lease_until_ms: Some(claimant.lease_until),

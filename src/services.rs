@@ -17,7 +17,7 @@ use crate::order::Order;
 use crate::queue::Queue;
 use crate::record::{Outcomes, Refusal};
 use crate::trace::TraceHeader;
-use crate::workflow::{StepDef, Workflow};
+use crate::workflow::{Migration, StepDef, StepId, Workflow};
 use payment::Payment;
 
 /// What the steps reach of the outside world. `P` is the payment provider.
@@ -37,9 +37,8 @@ type Connect<P> = fn(&World<P>) -> Option<Box<dyn Service>>;
 /// The workflow: one line for each step, in order.
 ///
 /// Orders are in flight while a new version is deployed. A step that is added is skipped by those that are past its
-/// place, and taken by the others; that is right for most steps, and then [`Workflow::VERSION`] stays. Where it is not,
-/// the version grows, and the orders of the old one wait until they are finished by the old code: stop the producers,
-/// let the queue run empty, deploy. A name on the record must not change its meaning, so a step is never renamed.
+/// place, and taken by the others; that is right for most steps, and then nothing more is to be done. A step that goes
+/// needs a line in [`MIGRATIONS`]. A name on the record must not change its meaning, so a step is never renamed.
 pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
     vec![
         (inventory::STEP, |_| None),
@@ -51,17 +50,66 @@ pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
     ]
 }
 
-/// A step and what it calls.
-pub type Connected = (StepDef, Option<Box<dyn Service>>);
+/// One line for each version of the workflow before the present one. The code of an older version leaves orders of a
+/// newer one alone, so both can run side by side while a deployment is under way.
+pub const MIGRATIONS: &[Migration] = &[];
 
-/// The table, with what each step reaches of `world`.
-pub fn connected<P: Payment>(world: &World<P>) -> Vec<Connected> {
-    steps().into_iter().map(|(definition, connect)| (definition, connect(world))).collect()
+/// The law of the steps.
+pub fn workflow() -> Workflow {
+    let definitions = steps::<payment::Sandbox>().into_iter().map(|(definition, _)| definition);
+    Workflow::new(definitions.collect()).migrated_by(MIGRATIONS)
 }
 
-/// The law of these steps.
-pub fn workflow() -> Workflow {
-    Workflow::new(steps::<payment::Sandbox>().into_iter().map(|(definition, _)| definition).collect())
+/// The table, with what each step reaches of `world`.
+pub fn connected<P: Payment>(world: &World<P>) -> Connected {
+    let steps = steps().into_iter().map(|(definition, connect)| (definition, connect(world)));
+    Connected::new(steps.collect()).migrated_by(MIGRATIONS)
+}
+
+/// A workflow, and what each of its steps calls.
+pub struct Connected {
+    workflow: Workflow,
+    services: Vec<Option<Box<dyn Service>>>,
+}
+
+impl Connected {
+    /// These steps in this order.
+    ///
+    /// # Panics
+    /// If they are no workflow: see [`Workflow::new`].
+    pub fn new(steps: Vec<(StepDef, Option<Box<dyn Service>>)>) -> Self {
+        let (definitions, services) = steps.into_iter().unzip();
+        Connected { workflow: Workflow::new(definitions), services }
+    }
+
+    /// The same, as it became by these migrations.
+    ///
+    /// # Panics
+    /// If they do not lead here: see [`Workflow::migrated_by`].
+    pub fn migrated_by(self, migrations: &[Migration]) -> Self {
+        Connected { workflow: self.workflow.migrated_by(migrations), ..self }
+    }
+
+    /// The same, but `step` calls `service`.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    pub fn with(mut self, step: &str, service: impl Service + 'static) -> Self {
+        let known = self.workflow.steps().find(|(_, known)| known.name == step).map(|(id, _)| id);
+        let id = known.unwrap_or_else(|| panic!("there is no step {step}"));
+        self.services[id.index()] = Some(Box::new(service));
+        self
+    }
+
+    /// The law of the steps.
+    pub fn workflow(&self) -> &Workflow {
+        &self.workflow
+    }
+
+    /// What a step calls, if it calls anything.
+    pub fn service(&self, id: StepId) -> Option<&dyn Service> {
+        self.services[id.index()].as_deref()
+    }
 }
 
 /// A call of a step or an undo. Every repeat of it has the same key and the same content.

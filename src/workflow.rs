@@ -108,14 +108,24 @@ pub struct NoSuchStep {
     pub step: String,
 }
 
+/// What becomes of the orders that are in flight when a new version of the workflow is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// Who stands at the first step or undo goes on at the second. Every other name means what it meant.
+    ///
+    /// The step that is left may have been called, and nobody will find out: its effect must be one that can be done
+    /// without. The outcomes that are on the record stay there, and what has one is not called again.
+    pub moves: &'static [(&'static str, &'static str)],
+}
+
 /// The table of steps, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workflow(Vec<StepDef>);
+pub struct Workflow {
+    steps: Vec<StepDef>,
+    migrations: Vec<Migration>,
+}
 
 impl Workflow {
-    /// The version written on every record that is claimed under this workflow.
-    pub const VERSION: u32 = 1;
-
     /// A workflow of these steps, in this order.
     ///
     /// # Panics
@@ -148,17 +158,53 @@ impl Workflow {
             steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().chain([REFUSAL]).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name stands once: {names:?}");
-        Workflow(steps)
+        Workflow { steps, migrations: Vec::new() }
+    }
+
+    /// The same, as it became by these migrations: the first from version 1 to 2, and so on.
+    ///
+    /// # Panics
+    /// If one of them leads to no step or undo of this workflow: a programming error, and no order may run on it.
+    pub fn migrated_by(self, migrations: &[Migration]) -> Self {
+        let workflow = Workflow { migrations: migrations.to_vec(), ..self };
+        for (version, migration) in (1..).zip(migrations) {
+            for (from, _) in migration.moves {
+                let to = workflow.at_present(version, from);
+                let known = to.is_some_and(|to| workflow.positions().any(|at| workflow.due(at) == to));
+                assert!(known, "version {version} moves {from} to no step of the workflow");
+            }
+        }
+        workflow
+    }
+
+    /// The version that is written on every record claimed under this workflow, from 1. It grows with each migration.
+    pub fn version(&self) -> u32 {
+        u32::try_from(self.migrations.len()).map_or(u32::MAX, |migrations| migrations.saturating_add(1))
+    }
+
+    /// The step at which an order of `version` that stands at `step` goes on; `None` if no such version was before
+    /// this one.
+    pub fn at_present<'s>(&self, version: u32, step: &'s str) -> Option<&'s str> {
+        let gone_by = usize::try_from(version.checked_sub(1)?).ok()?;
+        let moved = |step, migration: &Migration| {
+            let to = migration.moves.iter().find(|(from, _)| *from == step);
+            to.map_or(step, |(_, to)| *to)
+        };
+        self.migrations.get(gone_by..).map(|migrations| migrations.iter().fold(step, moved))
+    }
+
+    fn positions(&self) -> impl Iterator<Item = Position> {
+        self.steps().flat_map(|(id, _)| [Position::Forward(id), Position::Backward(id)])
     }
 
     /// Every step, in order.
     pub fn steps(&self) -> impl Iterator<Item = (StepId, &StepDef)> {
-        self.0.iter().enumerate().map(|(index, step)| (StepId(index), step))
+        self.steps.iter().enumerate().map(|(index, step)| (StepId(index), step))
     }
 
     /// What the table says of a step.
     pub fn step(&self, id: StepId) -> &StepDef {
-        &self.0[id.0]
+        &self.steps[id.0]
     }
 
     /// Where a new order starts.
@@ -191,7 +237,7 @@ impl Workflow {
 
     /// The names of the steps at which an order can still be cancelled.
     pub fn cancellable(&self) -> Vec<&'static str> {
-        self.0.iter().filter(|step| step.place == Place::Revocable).map(|step| step.name).collect()
+        self.steps.iter().filter(|step| step.place == Place::Revocable).map(|step| step.name).collect()
     }
 
     /// The law: what is written after `event` at `position`. `outcomes` are those known by then, the present
@@ -227,16 +273,16 @@ impl Workflow {
     /// The last step before `end` whose call left something to undo, or else the telling step. Stock is not
     /// among them: it is released by the write that ends the order.
     fn undo_before(&self, end: StepId, outcomes: &Outcomes) -> StepId {
-        let undoable = self.0[..end.0].iter().rposition(|step| {
+        let undoable = self.steps[..end.0].iter().rposition(|step| {
             step.effect == Effect::Call && step.undo.is_some() && outcomes.left_something(step.name)
         });
-        StepId(undoable.unwrap_or(self.0.len() - 1))
+        StepId(undoable.unwrap_or(self.steps.len() - 1))
     }
 }
 
 impl fmt::Display for Workflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(|step| step.name).collect();
+        let names: Vec<&str> = self.steps.iter().map(|step| step.name).collect();
         f.write_str(&names.join(" -> "))
     }
 }

@@ -72,13 +72,13 @@ impl Owning {
 /// There is a record, and `races` takeovers of it have failed.
 fn on_record(job: &Job<'_>, record: Record, races: u8, moment: Moment) -> Next {
     let fingerprint = job.delivery.order.fingerprint();
-    match protocol::on_existing(record, &job.claimant.owner, &fingerprint, moment.now) {
+    match protocol::on_existing(job.workflow, record, &job.claimant.owner, &fingerprint, moment.now) {
         Existing::Mine(record) => Owned::begin(job, record, moment),
         Existing::Lapsed(_) if races == MAX_RACES => {
             end(Disposition::Retry { why: "other workers were faster".to_owned() })
         }
         Existing::Lapsed(seen) => {
-            let take_over = protocol::take_over(&seen, job.claimant, moment.now);
+            let take_over = protocol::take_over(job.workflow, &seen, job.claimant, moment.now);
             (Stage::Owning(Owning::TakingOver(races + 1)), Command::Write(Box::new(take_over)))
         }
         Existing::Conflict { stored } => end(Disposition::Conflict { stored }),

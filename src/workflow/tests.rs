@@ -311,3 +311,53 @@ fn the_shortest_workflow_has_two_steps() {
     let to = workflow.next(Position::Forward(workflow.first()), Event::Refused, &Outcomes::default());
     assert_eq!(named(&workflow, to.unwrap()), "compensate tell");
 }
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration { moves: &[("score", "check"), ("unscore", "tell")] },
+    Migration { moves: &[("check", "charge")] },
+];
+
+fn migrated() -> Workflow {
+    Workflow::new(vec![RESERVE, CHARGE, SHIP, TELL]).migrated_by(&MIGRATIONS)
+}
+
+#[test]
+fn a_step_that_is_no_more_leads_through_every_migration_since_its_version() {
+    let workflow = migrated();
+    assert_eq!(workflow.version(), 3);
+    for (version, step, to) in [
+        (1, "score", "charge"),
+        (1, "unscore", "tell"),
+        (1, "check", "charge"),
+        (2, "check", "charge"),
+        (2, "score", "score"),
+        (3, "check", "check"),
+        (1, "ship", "ship"),
+    ] {
+        assert_eq!(workflow.at_present(version, step), Some(to), "{step} of {version}");
+    }
+}
+
+#[test]
+fn only_versions_up_to_the_present_one_are_known() {
+    let workflow = migrated();
+    assert_eq!([0, 4, u32::MAX].map(|version| workflow.at_present(version, "ship")), [None; 3]);
+    let first = Workflow::new(vec![SHIP, TELL]);
+    assert_eq!((first.version(), first.at_present(1, "ship")), (1, Some("ship")));
+    assert_eq!([0, 2].map(|version| first.at_present(version, "ship")), [None; 2]);
+}
+
+#[test]
+fn a_migration_that_leads_nowhere_is_refused() {
+    for (moves, why) in [
+        (&[("score", "check")][..], "version 1 moves score to no step"),
+        (&[("score", "charge"), ("old", "")][..], "version 1 moves old to no step"),
+    ] {
+        let workflow = Workflow::new(vec![RESERVE, CHARGE, SHIP, TELL]);
+        let broken = panic::catch_unwind(|| workflow.migrated_by(&[Migration { moves }]));
+        let message = *broken.expect_err(why).downcast::<String>().expect("a message");
+        assert!(message.contains(why), "{message}");
+    }
+    let to_an_undo = &[Migration { moves: &[("unscore", "refund")] }];
+    assert_eq!(Workflow::new(vec![RESERVE, CHARGE, SHIP, TELL]).migrated_by(to_an_undo).version(), 2);
+}

@@ -4,6 +4,7 @@ mod answers;
 mod batches;
 mod conflicts;
 mod dead_letters;
+mod migrations;
 mod retries;
 
 use std::time::Duration;

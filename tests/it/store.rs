@@ -215,8 +215,11 @@ fn every_write() -> Vec<(&'static str, Write)> {
     let unreserved = Record { outcomes: Outcomes::default(), ..back(TELL) };
     vec![
         ("claim", claim()),
-        ("take over", protocol::take_over(&going(CHARGE), &claimant("successor"), later())),
-        ("take over on the way back", protocol::take_over(&back(REFUND), &claimant("successor"), later())),
+        ("take over", protocol::take_over(&workflow, &going(CHARGE), &claimant("successor"), later())),
+        (
+            "take over on the way back",
+            protocol::take_over(&workflow, &back(REFUND), &claimant("successor"), later()),
+        ),
         ("reserve", reserve()),
         ("checkpoint", checkpoint()),
         ("complete", finish(Status::Completed, &going(TELL))),

@@ -28,13 +28,14 @@ use order_processor::random::Random;
 use order_processor::record::Record;
 use order_processor::services;
 use order_processor::services::payment::{Stripe, StripeKey};
+use order_processor::workflow::Migration;
 use order_processor::{function, telemetry};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
 use crate::local_world::{TABLE, s, table};
-use warehouse::RefusingWarehouse;
+use warehouse::{AskForShipment, RefusingWarehouse};
 
 /// 2026-11-24T01:00:01.123Z.
 const START: UnixMillis = UnixMillis(1_795_482_001_123);
@@ -51,6 +52,8 @@ pub struct World {
     pub variables: BTreeMap<&'static str, String>,
     /// Where shipments are asked for, if not by a message to the warehouse's queue.
     pub warehouse: Option<RefusingWarehouse>,
+    /// How the workflow of its workers came about.
+    pub migrations: &'static [Migration],
     /// The chance that its workers draw from.
     pub chance: Random,
     aws: EmbeddedAws,
@@ -180,6 +183,7 @@ impl World {
             sqs,
             variables,
             warehouse: None,
+            migrations: &[],
             chance: Random::from_system(),
             aws,
             logs,
@@ -218,7 +222,7 @@ impl World {
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
         let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
         let (clock, random) = (self.clock.clone(), self.chance.clone());
-        if self.warehouse.is_none() {
+        if self.warehouse.is_none() && self.migrations.is_empty() {
             return function::assemble(config, &sdk, stripe, clock, random);
         }
         let sqs = function::sqs_client(&sdk);
@@ -227,7 +231,11 @@ impl World {
             warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
             notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
         });
-        let steps = warehouse::asked_over(connector, steps);
+        let steps = match self.warehouse {
+            Some(_) => steps.with(services::warehouse::STEP.name, AskForShipment(connector)),
+            None => steps,
+        };
+        let steps = steps.migrated_by(self.migrations);
         function::assemble_with(config, function::dynamodb_client(&sdk), sqs, steps, clock, random)
     }
 

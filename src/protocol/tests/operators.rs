@@ -313,7 +313,7 @@ fn a_record_remembers_the_last_ten_changes_and_two_hundred_characters_of_each_re
 fn a_worker_carries_the_log_along() {
     let parked = parked_at(Status::InProgress, CHARGE);
     let resumed = signed(resume(&parked, NOW).unwrap().unwrap(), &by("ann")).after;
-    let owned = take_over(&resumed, &claimant("me"), NOW).after;
+    let owned = take_over(&workflow(), &resumed, &claimant("me"), NOW).after;
     let next = checkpoint(&workflow(), &owned, paid(), Position::Forward(step(SHIP)), NOW);
     assert_eq!(next.after.operator_log, [by("ann")]);
     assert!(!next.before.unwrap().changes_to(&next.after).contains_key("operator_log"));

@@ -29,7 +29,7 @@ fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
         for name in ["me", "other"] {
             for fingerprint in [order().fingerprint(), another.clone()] {
                 for lease in [None, Some(0), Some(NOW.0 - 1), Some(NOW.0), Some(NOW.0 + 1)] {
-                    for workflow_version in [Workflow::VERSION, Workflow::VERSION + 1] {
+                    for workflow_version in [0, 1, 2] {
                         let found = Record {
                             owner: owner(name),
                             fingerprint: fingerprint.clone(),
@@ -40,8 +40,7 @@ fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
                         };
                         let live = lease.is_some_and(|until| until > NOW.0);
                         let same = fingerprint == order().fingerprint();
-                        let meaning =
-                            meaning(status, name == "me", same, live, workflow_version == Workflow::VERSION);
+                        let meaning = meaning(status, name == "me", same, live, workflow_version == 1);
                         let expected = match meaning {
                             "mine" => Existing::Mine(found.clone()),
                             "conflict" => Existing::Conflict { stored: another.clone() },
@@ -51,7 +50,13 @@ fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
                             "busy" => Existing::Busy { until: UnixMillis(NOW.0 + 1) },
                             _ => Existing::Lapsed(found.clone()),
                         };
-                        let said = on_existing(found.clone(), &owner("me"), &order().fingerprint(), NOW);
+                        let said = on_existing(
+                            &workflow(),
+                            found.clone(),
+                            &owner("me"),
+                            &order().fingerprint(),
+                            NOW,
+                        );
                         assert_eq!(said, expected, "{found:?}");
                     }
                 }
@@ -67,7 +72,7 @@ fn a_finished_record_that_should_have_expired_is_a_duplicate_all_the_same() {
         expires_at: Some(crate::clock::UnixSeconds(1)),
         ..held(Status::Completed, TELL)
     };
-    let said = on_existing(found, &owner("me"), &order().fingerprint(), NOW);
+    let said = on_existing(&workflow(), found, &owner("me"), &order().fingerprint(), NOW);
     assert_eq!(said, Existing::Finished { result: "{the answer}".to_owned() });
 }
 
@@ -198,12 +203,12 @@ fn a_claim_is_known_by_its_owner_alone() {
 #[test]
 fn a_lost_takeover_is_recognised_by_who_made_it_and_by_nobody_else() {
     let seen = held(Status::InProgress, CHARGE);
-    let mine = take_over(&seen, &claimant("mine"), NOW);
-    let other = take_over(&seen, &claimant("other"), NOW);
+    let mine = take_over(&workflow(), &seen, &claimant("mine"), NOW);
+    let other = take_over(&workflow(), &seen, &claimant("other"), NOW);
     assert!(mine.shows_in(&mine.after) && !other.shows_in(&mine.after));
-    let said = on_existing(mine.after.clone(), &owner("mine"), &order().fingerprint(), NOW);
+    let said = on_existing(&workflow(), mine.after.clone(), &owner("mine"), &order().fingerprint(), NOW);
     assert_eq!(said, Existing::Mine(mine.after.clone()));
     let until = mine.after.lease_until_ms.unwrap();
-    let said = on_existing(mine.after, &owner("other"), &order().fingerprint(), NOW);
+    let said = on_existing(&workflow(), mine.after, &owner("other"), &order().fingerprint(), NOW);
     assert_eq!(said, Existing::Busy { until });
 }

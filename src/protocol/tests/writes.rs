@@ -35,7 +35,7 @@ fn a_claim_holds_only_where_there_is_no_record() {
 fn a_takeover_moves_the_fence_the_owner_and_the_lease_and_nothing_of_the_order() {
     for (status, step) in [(Status::InProgress, CHARGE), (Status::Compensating, REFUND)] {
         let seen = Record { order: Some("{the message}".to_owned()), ..held(status, step) };
-        let write = take_over(&seen, &claimant("other"), NOW);
+        let write = take_over(&workflow(), &seen, &claimant("other"), NOW);
         changes(&write, &seen, &["attempts", "fence", "lease_until_ms", "order", "owner", "updated_at_ms"]);
         let after = &write.after;
         assert_eq!((after.fence, after.attempts, &after.owner), (Fence(4), 4, &owner("other")));
@@ -46,7 +46,7 @@ fn a_takeover_moves_the_fence_the_owner_and_the_lease_and_nothing_of_the_order()
 
 #[test]
 fn a_takeover_holds_on_any_unfinished_record_of_the_fence_that_was_seen_and_on_no_other() {
-    let guard = take_over(&held(Status::InProgress, CHARGE), &claimant("other"), NOW).guard;
+    let guard = take_over(&workflow(), &held(Status::InProgress, CHARGE), &claimant("other"), NOW).guard;
     for record in every_record() {
         let expected = record.as_ref().is_some_and(|record| {
             record.fence == Fence(3) && [Status::InProgress, Status::Compensating].contains(&record.status)
@@ -253,7 +253,7 @@ fn every_write() -> Vec<Write> {
     let end = |status| ending(status, NOW);
     vec![
         claim(&workflow, &order, &claimant("me"), NOW),
-        take_over(&going(CHARGE), &claimant("other"), NOW),
+        take_over(&workflow, &going(CHARGE), &claimant("other"), NOW),
         reserve(&workflow, &going(RESERVE), &order, step(CHARGE), NOW),
         checkpoint(&workflow, &going(CHARGE), paid(), Position::Forward(step(SHIP)), NOW),
         checkpoint(&workflow, &back(REFUND), Outcome::nothing(), Position::Backward(step(TELL)), NOW),
@@ -286,7 +286,7 @@ fn a_record_expires_only_once_it_is_finished() {
 fn no_write_of_a_zombie_holds_after_a_takeover() {
     for write in every_write() {
         let Some(before) = &write.before else { continue };
-        let overtaken = take_over(before, &claimant("successor"), NOW).after;
+        let overtaken = take_over(&workflow(), before, &claimant("successor"), NOW).after;
         assert!(!write.guard.holds(Some(&overtaken)), "{write:?}");
         assert!(!write.shows_in(&overtaken), "{write:?}");
     }

@@ -153,7 +153,7 @@ impl Model {
                 Refused::Finished { .. } | Refused::Lost { .. } => Branch::LeaseLost,
             });
         } else if let Existing::Mine(_) =
-            protocol::on_existing((**found).clone(), &me, &order.fingerprint(), UnixMillis(0))
+            protocol::on_existing(&self.workflow, (**found).clone(), &me, &order.fingerprint(), UnixMillis(0))
         {
             self.reached.mark(Branch::OwnClaimRecognised);
         }

@@ -32,7 +32,7 @@ async fn is_recognised(table: &Table, write: &Write, written: Written, stock: (u
         Written::Refused(found) => {
             let found = *found.expect("the item that refused it");
             assert_eq!(on_refused(write, Some(&found)), Refused::Written);
-            let mine = on_existing(found, &after.owner, &after.fingerprint, NOW);
+            let mine = on_existing(&workflow(), found, &after.owner, &after.fingerprint, NOW);
             assert_eq!(mine, Existing::Mine(after));
         }
         Written::Short(shortage) => panic!("{shortage:?}"),
@@ -118,7 +118,7 @@ async fn a_write_that_lands_after_a_takeover_changes_nothing() {
         let table = world(&write, on_every_write(Fault::LandLate(Landing::OnRelease))).await;
         table.write(&write).await.unwrap_err();
         let seen = table.record().await.unwrap();
-        let successor = protocol::take_over(&seen, &claimant("successor"), later()).after;
+        let successor = protocol::take_over(&workflow(), &seen, &claimant("successor"), later()).after;
         table.put(&successor).await;
         table.faults.settle().await;
         assert_eq!((table.record().await, table.both().await), (Some(successor), (10, 10)));

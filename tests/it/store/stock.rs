@@ -83,7 +83,8 @@ async fn a_zombie_moves_no_stock() {
     for write in [reserve(), release()] {
         let table = Table::new().await;
         let successor =
-            protocol::take_over(write.before.as_ref().unwrap(), &claimant("successor"), NOW).after;
+            protocol::take_over(&workflow(), write.before.as_ref().unwrap(), &claimant("successor"), NOW)
+                .after;
         table.put(&successor).await;
         let written = table.write(&write).await.unwrap();
         assert_eq!(written, Written::Refused(Some(Box::new(successor.clone()))));

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response, StatusCode};
 use order_processor::record::{Reason, Refusal};
-use order_processor::services::{Call, Connected, Ending, Service, warehouse};
+use order_processor::services::{Call, Ending, Service};
 use serde_json::json;
 
 /// Where it listens.
@@ -35,16 +35,8 @@ impl RefusingWarehouse {
     }
 }
 
-/// `steps`, with the shipment asked for over `http`.
-pub fn asked_over(http: SharedHttpConnector, steps: Vec<Connected>) -> Vec<Connected> {
-    let asks = |step: Connected| match step.0.name == warehouse::STEP.name {
-        true => (step.0, Some(Box::new(AskForShipment(http.clone())) as Box<dyn Service>)),
-        false => step,
-    };
-    steps.into_iter().map(asks).collect()
-}
-
-struct AskForShipment(SharedHttpConnector);
+/// Asks for shipments over `http`.
+pub struct AskForShipment(pub SharedHttpConnector);
 
 impl Service for AskForShipment {
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {

@@ -8,6 +8,7 @@ use order_processor::delivery::{self, Disposition};
 use order_processor::order::Order;
 use order_processor::protocol::{Existing, on_existing};
 use order_processor::record::{Owner, Record};
+use order_processor::services;
 use serde_json::Value;
 
 use super::letter::Letter;
@@ -39,8 +40,8 @@ impl Prospect {
     /// What it means for `order` that `found` is there, as the function decides it.
     pub fn of(order: Option<&Order>, found: Option<Record>, max_age: Duration, now: UnixMillis) -> Prospect {
         let Some(order) = order else { return Prospect::Invalid };
-        let nobody = Owner(String::new());
-        match found.map(|found| on_existing(found, &nobody, &order.fingerprint(), now)) {
+        let (nobody, workflow) = (Owner(String::new()), services::workflow());
+        match found.map(|found| on_existing(&workflow, found, &nobody, &order.fingerprint(), now)) {
             Some(Existing::Conflict { .. }) => Prospect::Conflict,
             Some(Existing::Finished { .. }) => Prospect::AnsweredAlready,
             Some(Existing::Parked) => Prospect::Parked,
@@ -149,7 +150,6 @@ impl Judge {
 mod tests {
     use order_processor::protocol::{self, Claimant};
     use order_processor::record::Status;
-    use order_processor::services;
     use serde_json::json;
 
     use super::*;
