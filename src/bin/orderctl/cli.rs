@@ -151,4 +151,70 @@ mod tests {
     fn the_definition_of_the_commands_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// Every command that is written anywhere in the documents, with the file it is in.
+    fn written_commands() -> Vec<(String, String)> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
+        for folder in ["docs", "docs/runbooks"] {
+            let entries = std::fs::read_dir(root.join(folder)).unwrap();
+            files.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+        }
+        let mut commands = Vec::new();
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = file.strip_prefix(root).unwrap().display().to_string();
+            for (line, block) in lines(&text) {
+                let places = line.match_indices("orderctl ").map(|(at, _)| at);
+                let of_a_command = places.filter(|at| block || line[..*at].ends_with(['`', '/']));
+                let ends: &[char] = if block { &['#', '|', ';', '`'] } else { &['`'] };
+                let found = of_a_command.map(|at| line[at..].split(ends).next().unwrap().trim().to_owned());
+                commands.extend(found.map(|command| (name.clone(), command)));
+            }
+        }
+        commands
+    }
+
+    /// The lines of a document, and whether each is in a block of code.
+    fn lines(text: &str) -> impl Iterator<Item = (&str, bool)> {
+        let mut block = false;
+        text.lines().filter_map(move |line| {
+            if line.starts_with("```") {
+                block = !block;
+                return None;
+            }
+            Some((line, block))
+        })
+    }
+
+    #[test]
+    fn every_command_in_the_documents_is_one() {
+        let commands = written_commands();
+        assert!(commands.len() > 60, "{commands:?}");
+        let mut wrong = Vec::new();
+        for (file, command) in commands {
+            let words = shell_words(&command);
+            if words.iter().any(|word| word == "COMMAND" || word.starts_with("--help")) {
+                continue;
+            }
+            if let Err(error) = Cli::try_parse_from(words) {
+                wrong.push(format!(
+                    "{file}: {command}: {}",
+                    error.to_string().lines().next().unwrap_or_default()
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// Words, those in double quotes as one.
+    fn shell_words(command: &str) -> Vec<String> {
+        let pieces = command.split('"').enumerate();
+        pieces
+            .flat_map(|(place, piece)| match place % 2 {
+                0 => piece.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+                _ => vec![piece.to_owned()],
+            })
+            .collect()
+    }
 }
