@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use super::AttributeValue;
 use serde::Serialize;
 
 use crate::protocol::{Guard, Write};
