@@ -103,8 +103,8 @@ pub fn on_existing(found: Record, me: &Owner, fingerprint: &Fingerprint, now: Un
         (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => {
             Existing::Busy { until }
         }
-        (Status::InProgress | Status::Compensating, result, lease) => {
-            Existing::Lapsed(Record { result, lease_until_ms: lease, ..found })
+        (Status::InProgress | Status::Compensating, result, _) => {
+            Existing::Lapsed(Record { result, ..found })
         }
     }
 }
