@@ -102,6 +102,12 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_tells_the_time_of_whoever_made_it() {
+        let clock = Clock::from_fn(|| UnixMillis(7));
+        assert_eq!((clock.now(), format!("{clock:?}").as_str()), (UnixMillis(7), "Clock(7)"));
+    }
+
+    #[test]
     fn seconds_round_up() {
         assert_eq!(UnixMillis(1000).to_seconds(), UnixSeconds(1));
         assert_eq!(UnixMillis(1001).to_seconds(), UnixSeconds(2));

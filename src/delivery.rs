@@ -246,3 +246,6 @@ fn mismatch(event: &Event, while_what: &str) -> Disposition {
     };
     Disposition::Retry { why: format!("{event} came while {while_what}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,8 +111,8 @@ pub fn on_existing(
         (Status::InProgress | Status::Compensating, _, Some(until)) if until > now => {
             Existing::Busy { until }
         }
-        (Status::InProgress | Status::Compensating, result, lease) => {
-            Existing::Lapsed(Record { result, lease_until_ms: lease, ..found })
+        (Status::InProgress | Status::Compensating, result, _) => {
+            Existing::Lapsed(Record { result, ..found })
         }
     }
 }

@@ -368,3 +368,6 @@ impl Record {
         new.into_iter().map(|(name, value)| (name, Some(value))).chain(gone).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

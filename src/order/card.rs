@@ -72,11 +72,19 @@ mod tests {
 
     #[test]
     fn a_card_number_is_13_to_19_digits_that_pass_the_luhn_check() {
-        for card in ["4242424242424242", "4222222222222", "6304000000000000000", "4242-4242-4242-4242"] {
+        for card in [
+            "4242424242424242",
+            "4222222222222",
+            "6304000000000000000",
+            "4242-4242-4242-4242",
+            "5555555555554444",
+            "6011000990139424",
+        ] {
             assert!(is_card_number(card), "{card}");
         }
         for other in [
             "4242424242424241",
+            "5555555555554445",
             "424242424242",
             "42424242424242424242",
             "pm_card_visa",
@@ -92,5 +100,19 @@ mod tests {
         assert_eq!(mask_card_numbers("4242 4242-4242 4242 é"), "**** ****-**** 4242 é");
         assert_eq!(mask_card_numbers("order 1234567890123"), "order 1234567890123");
         assert!(!mask_card_numbers("94242424242424242").contains("4242424242424242"));
+    }
+
+    #[test]
+    fn a_run_longer_than_any_card_number_is_masked_whatever_it_contains() {
+        let ones = |count| "1".repeat(count);
+        assert_eq!(mask_card_numbers(&ones(19)), ones(19), "no card number is in it");
+        assert_eq!(mask_card_numbers(&ones(20)), "*".repeat(16) + "1111");
+    }
+
+    #[test]
+    fn digits_are_one_number_only_if_nothing_or_one_space_or_dash_stands_between_them() {
+        for apart in ["42424242  42424242", "42424242x42424242", "42424242 x42424242", "42424242- 42424242"] {
+            assert_eq!(mask_card_numbers(apart), apart);
+        }
     }
 }

@@ -39,16 +39,11 @@ pub(super) fn order(body: &str) -> Result<Order, Invalid> {
 
 /// Whether `path` consists of names of ours.
 pub(super) fn is_known_field(path: &str) -> bool {
-    let in_items = path.strip_prefix("items[").and_then(|rest| rest.split_once(']'));
-    match in_items {
-        Some((index, field)) => {
-            let field = field.strip_prefix('.');
-            index.len() <= 5
-                && index.bytes().all(|byte| byte.is_ascii_digit())
-                && (path.ends_with(']') || field.is_some_and(|field| ITEM_FIELDS.contains(&field)))
-        }
-        None => path == "body" || FIELDS.contains(&path),
-    }
+    let Some((index, rest)) = path.strip_prefix("items[").and_then(|rest| rest.split_once(']')) else {
+        return path == "body" || FIELDS.contains(&path);
+    };
+    let in_line = rest.is_empty() || rest.strip_prefix('.').is_some_and(|field| ITEM_FIELDS.contains(&field));
+    index.len() <= 5 && index.bytes().all(|byte| byte.is_ascii_digit()) && in_line
 }
 
 /// How deep the brackets of `body` nest. Counted before parsing, because the parser recurses.

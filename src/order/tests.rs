@@ -165,6 +165,60 @@ fn a_body_nests_at_most_16_levels() {
     assert!(refused(&nested(17), "body").problem.contains("deeper than 16"));
     refused(&"[".repeat(60_000), "body");
     accepted(&with("/metadata", json!({ "brackets": "[".repeat(40) + "\\\"{" })));
+    accepted(&with("/metadata", json!({ "brackets": "\\\"".to_owned() + &"[".repeat(40) })));
+    accepted(&with("/metadata", json!({ "brackets": "\"".to_owned() + &"[".repeat(40) })));
+    for before in ["\\", "\"]]]]\""] {
+        let invalid = refused(&format!("[{before}{}]", nested(16)), "body");
+        assert!(invalid.problem.contains("deeper than 16"), "{before}: {invalid}");
+    }
+}
+
+#[test]
+fn what_was_found_is_told_by_its_kind_and_never_quoted() {
+    for (value, kind) in [
+        ("null", "null"),
+        ("true", "a boolean"),
+        ("4711", "an integer"),
+        ("47.11", "a number with a fraction or exponent"),
+        ("[4711]", "a list"),
+        ("{\"4711\":1}", "an object"),
+    ] {
+        let body = with("/order_id", json!("@")).replace("\"@\"", value);
+        assert_eq!(refused(&body, "order_id").problem, format!("a string is accepted, {kind} found"));
+    }
+    let problem = refused(&with("/items", json!("4711")), "items").problem;
+    assert_eq!(problem, "a list is accepted, a string found");
+}
+
+#[test]
+fn only_a_field_of_ours_is_named_in_the_log() {
+    let place = |field: &str| Invalid::new(field, "no").known_place().to_owned();
+    for field in ["body", "order_id", "metadata", "items", "items[7]", "items[12345]", "items[49].sku"] {
+        assert_eq!(place(field), field);
+    }
+    for field in [
+        "coupon",
+        "metadata.4242",
+        "sku",
+        "items[123456]",
+        "items[4x]",
+        "items[0].4242",
+        "items[0].4242]",
+        "items[0]4242]",
+        "items[0]sku",
+        "items[0",
+    ] {
+        assert_eq!(place(field), "a field that is not known", "{field}");
+    }
+}
+
+#[test]
+fn an_order_is_shown_by_its_id_alone() {
+    let order = accepted(&sample().to_string());
+    assert_eq!(format!("{order:?}"), "Order { id: OrderId(\"ord-1001\"), .. }");
+    assert_eq!(format!("{:?}", order.payment_method), "PaymentMethod(..)");
+    assert_eq!((order.payment_method.as_str(), order.currency.to_string().as_str()), ("pm_card_visa", "USD"));
+    assert_eq!(order.fingerprint().to_string(), order.fingerprint().as_str());
 }
 
 #[test]

@@ -97,12 +97,12 @@ fn every_record() -> Vec<Option<Record>> {
     let mut records = vec![None];
     for status in ALL_STATUS {
         for step in [RESERVE, CHARGE, SHIP, TELL, REFUND] {
+            let held = held(status, step);
             for fence in [2, 3, 4] {
                 for name in ["me", "other"] {
                     for cancel_requested in [None, Some("support".to_owned())] {
                         let (fence, owner) = (Fence(fence), owner(name));
-                        let held = held(status, step);
-                        records.push(Some(Record { fence, owner, cancel_requested, ..held }));
+                        records.push(Some(Record { fence, owner, cancel_requested, ..held.clone() }));
                     }
                 }
             }

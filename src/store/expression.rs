@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
+use super::AttributeValue;
 use crate::protocol::{Guard, Write};
 use crate::record::{KEY_ATTRIBUTE, Record};
 
@@ -95,3 +95,6 @@ fn item(record: &Record) -> HashMap<String, AttributeValue> {
 fn attribute<T: Serialize>(value: &T) -> AttributeValue {
     serde_dynamo::to_attribute_value(value).expect("strings, numbers and maps of them are attribute values")
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,7 @@ fn the_workflow_is_shown_as_its_steps_in_order() {
         "reserve_inventory -> charge_payment -> dispatch_shipment -> notify_customer"
     );
     assert_eq!(workflow().first(), id(&workflow(), "reserve_inventory"));
+    assert_eq!(workflow().steps().map(|(id, _)| id.index()).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
 const fn step(name: &'static str, undo: Option<&'static str>, effect: Effect, place: Place) -> StepDef {

@@ -19,6 +19,7 @@ mod local_runtime_api;
 mod local_stack;
 mod local_world;
 mod model;
+mod mutants;
 mod orderctl;
 mod schema;
 mod signals;

@@ -204,6 +204,7 @@ fn an_order_whose_step_is_settled_is_turned_back_and_rejected_as_cancelled() {
         assert_eq!((after.status, after.fence), (Status::Parked, Fence(4)));
         assert_eq!((after.parked_from, after.step.as_str()), (Some(Status::Compensating), first_undo));
         assert_eq!(after.settled_step, None, "the undo is not settled by that");
+        assert_eq!(after.updated_at_ms, NOW);
         let refusal = after.outcomes.refusal().unwrap();
         assert_eq!(
             (refusal.reason, refusal.detail.as_str()),
@@ -297,7 +298,7 @@ fn a_signed_write_says_who_when_and_why_and_holds_only_on_the_record_that_was_se
 }
 
 #[test]
-fn a_record_remembers_the_last_ten_changes_and_two_hundred_characters_of_each_reason() {
+fn a_record_remembers_the_last_ten_changes_and_two_hundred_characters_of_each_name_and_reason() {
     let mut record = parked_at(Status::InProgress, CHARGE);
     for number in 0..=10 {
         let statement = mark(&workflow(), &record, CHARGE, Statement::NotDone, NOW).unwrap();
@@ -307,6 +308,10 @@ fn a_record_remembers_the_last_ten_changes_and_two_hundred_characters_of_each_re
     let who: Vec<&str> = record.operator_log.iter().map(|by| by.who.as_str()).collect();
     assert_eq!(who, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
     assert!(record.operator_log.iter().all(|by| by.why.chars().count() == 200));
+    for (length, remembered) in [(200, 200), (201, 200)] {
+        let resumed = signed(resume(&record, NOW).unwrap().unwrap(), &by(&"é".repeat(length)));
+        assert_eq!(resumed.after.operator_log[9].who.chars().count(), remembered);
+    }
 }
 
 #[test]

@@ -24,10 +24,12 @@ fn meaning(
 
 #[test]
 fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
-    let another = Fingerprint::stored("v1:another");
+    let (ours, another) = (order().fingerprint(), Fingerprint::stored("v1:another"));
+    let workflow = workflow();
     for status in ALL_STATUS {
+        let held = held(status, CHARGE);
         for name in ["me", "other"] {
-            for fingerprint in [order().fingerprint(), another.clone()] {
+            for fingerprint in [ours.clone(), another.clone()] {
                 for lease in [None, Some(0), Some(NOW.0 - 1), Some(NOW.0), Some(NOW.0 + 1)] {
                     for workflow_version in [0, 1, 2] {
                         let found = Record {
@@ -36,10 +38,10 @@ fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
                             lease_until_ms: lease.map(UnixMillis),
                             workflow_version,
                             result: status.is_finished().then(|| "{the answer}".to_owned()),
-                            ..held(status, CHARGE)
+                            ..held.clone()
                         };
                         let live = lease.is_some_and(|until| until > NOW.0);
-                        let same = fingerprint == order().fingerprint();
+                        let same = fingerprint == ours;
                         let meaning = meaning(status, name == "me", same, live, workflow_version == 1);
                         let expected = match meaning {
                             "mine" => Existing::Mine(found.clone()),
@@ -50,13 +52,7 @@ fn every_record_that_can_be_there_has_one_meaning_for_a_message() {
                             "busy" => Existing::Busy { until: UnixMillis(NOW.0 + 1) },
                             _ => Existing::Lapsed(found.clone()),
                         };
-                        let said = on_existing(
-                            &workflow(),
-                            found.clone(),
-                            &owner("me"),
-                            &order().fingerprint(),
-                            NOW,
-                        );
+                        let said = on_existing(&workflow, found.clone(), &owner("me"), &ours, NOW);
                         assert_eq!(said, expected, "{found:?}");
                     }
                 }

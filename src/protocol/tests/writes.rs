@@ -283,6 +283,15 @@ fn a_record_expires_only_once_it_is_finished() {
 }
 
 #[test]
+fn a_finished_order_keeps_no_message() {
+    let held = Record { order: Some("{the message}".to_owned()), ..held(Status::InProgress, TELL) };
+    for status in [Status::Completed, Status::Rejected] {
+        let write = finish(&workflow(), &held, Outcome::nothing(), &ending(status, NOW), NOW);
+        assert_eq!(write.after.order, None);
+    }
+}
+
+#[test]
 fn no_write_of_a_zombie_holds_after_a_takeover() {
     for write in every_write() {
         let Some(before) = &write.before else { continue };
