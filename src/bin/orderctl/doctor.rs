@@ -22,11 +22,13 @@ impl Doctor {
         let findings = findings(&facts);
         let count = |level| findings.iter().filter(|finding| finding.level == level).count();
         let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+        let mut tools = facts.tools.clone();
+        tools.insert("orderctl", Some(env!("CARGO_PKG_VERSION").to_owned()));
         let document = json!({
             "healthy": errors == 0,
             "errors": errors,
             "warnings": warnings,
-            "orderctl": env!("CARGO_PKG_VERSION"),
+            "tools": tools,
             "findings": findings,
         });
         let mut rows = Vec::new();
@@ -41,6 +43,11 @@ impl Doctor {
             rows.extend(
                 finding.fix.as_ref().map(|fix| vec![String::new(), String::new(), format!("fix: {fix}")]),
             );
+        }
+        for (tool, version) in &tools {
+            let said =
+                version.clone().unwrap_or_else(|| "not on this machine (make deploy brings it)".to_owned());
+            rows.push(vec![String::new(), (*tool).to_owned(), said]);
         }
         let text = format!("{}{errors} errors, {warnings} warnings", columns(&rows));
         Ok(Report::new(document, text).failed(errors > 0))

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_types::body::SdkBody;
 use order_processor::clock::{Clock, UnixMillis};
+use order_processor::config::name;
 use order_processor::function::connector;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use super::rules::rights;
 use crate::failure;
+use crate::iam;
 use crate::lambda::Lambda;
 use crate::target::Target;
 
@@ -36,6 +39,12 @@ pub struct Facts {
     pub concurrency: Option<Value>,
     /// `GetEventSourceMapping`.
     pub mapping: Option<Value>,
+    /// The queue of shipments and that of notifications, by variable.
+    pub outgoing: BTreeMap<&'static str, Attributes>,
+    /// Whether the function's role may do an action on what it works with.
+    pub may: Option<BTreeMap<String, bool>>,
+    /// The tools of a deployment that are on this machine, with what they say of their version.
+    pub tools: BTreeMap<&'static str, Option<String>>,
     /// This machine's clock minus the server's.
     pub clock_ahead_ms: Option<i64>,
     /// What could not be read, and why.
@@ -73,8 +82,58 @@ pub async fn gather(target: &Target) -> Facts {
     if let Some(id) = target.mapping_id() {
         facts.mapping = facts.note("the event source mapping", lambda.mapping(id).await);
     }
+    for variable in [name::WAREHOUSE_QUEUE_URL, name::NOTIFICATIONS_QUEUE_URL] {
+        let variables = facts.function.as_ref().map(|function| &function["Environment"]["Variables"]);
+        if let Some(url) = variables.and_then(|variables| variables[variable].as_str().map(str::to_owned)) {
+            let read = facts.note("a queue that the function sends to", attributes(target, &url).await);
+            facts.outgoing.extend(read.map(|attributes| (variable, attributes)));
+        }
+    }
+    let role = facts.function.as_ref().and_then(|function| function["Role"].as_str().map(str::to_owned));
+    if let Some(role) = role {
+        facts.may = facts.note("the role's rights", role_rights(target, &facts, &role).await);
+    }
+    facts.tools = tools().await;
     facts.clock_ahead_ms = facts.note("the server's clock", clock_ahead(target).await);
     facts
+}
+
+/// What the function needs, and what no bug of it must be able to do, each on the resource that it is about.
+async fn role_rights(target: &Target, facts: &Facts, role: &str) -> Result<BTreeMap<String, bool>> {
+    let request = target.dynamodb().describe_table().table_name(&target.table);
+    let table = request.send().await.map_err(|error| failure::aws("reading the table", error))?.table;
+    let table = table.and_then(|table| table.table_arn).context("the table has no ARN")?;
+    let arn = |queue: Option<&Attributes>| queue.and_then(|queue| queue.get("QueueArn")).cloned();
+    let mut about = vec![(table, [&rights::TABLE_NEEDS[..], &rights::TABLE_NEVER].concat())];
+    about.extend(
+        arn(facts.source.as_ref())
+            .map(|arn| (arn, [&rights::SOURCE_NEEDS[..], &rights::SOURCE_NEVER].concat())),
+    );
+    let sends_to = facts.outgoing.values().map(Some).chain([facts.dead_letters.as_ref()]);
+    about.extend(sends_to.filter_map(arn).map(|arn| (arn, rights::SENDS.to_vec())));
+    let mut may = BTreeMap::new();
+    for (resource, actions) in about {
+        for (action, allowed) in iam::decisions(target.sdk(), role, &actions, &resource).await? {
+            // Sending is about several queues: it is allowed if it is on all of them.
+            may.entry(action).and_modify(|before| *before &= allowed).or_insert(allowed);
+        }
+    }
+    Ok(may)
+}
+
+async fn tools() -> BTreeMap<&'static str, Option<String>> {
+    let commands =
+        [("sam", &["--version"][..]), ("cargo-lambda", &["lambda", "--version"]), ("aws", &["--version"])];
+    let ask = |(name, arguments): (&'static str, &'static [&'static str])| async move {
+        let output = tokio::process::Command::new(name).args(arguments).kill_on_drop(true).output();
+        let output = tokio::time::timeout(Duration::from_secs(5), output).await.ok()?.ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned);
+        said.filter(|said| output.status.success() && !said.is_empty())
+    };
+    futures_util::future::join_all(commands.map(|command| async move { (command.0, ask(command).await) }))
+        .await
+        .into_iter()
+        .collect()
 }
 
 async fn attributes(target: &Target, url: &str) -> Result<Attributes> {

@@ -1,11 +1,14 @@
 //! The rules of the deployed resources. Pure.
 
+pub mod rights;
+
 use order_processor::config::{Config, name};
 use order_processor::record::TTL_ATTRIBUTE;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::facts::{Attributes, Facts};
+use rights::role;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
@@ -46,7 +49,7 @@ fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
     Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
 }
 
-const RULES: [(&str, Rule); 18] = [
+const RULES: [(&str, Rule); 20] = [
     ("dead-letter queue", has_dead_letter_queue),
     ("receives", receives),
     ("dead letters are kept longer", dead_letters_outlive),
@@ -65,6 +68,8 @@ const RULES: [(&str, Rule); 18] = [
     ("configuration", configuration),
     ("table", table),
     ("mapping", mapping_is_on),
+    ("outgoing queues", outgoing_have_dead_letter_queues),
+    ("role", role),
 ];
 
 /// Every rule, then the clock and what could not be read.
@@ -344,6 +349,19 @@ fn mapping_is_on(facts: &Facts) -> Option<Verdict> {
         what,
         "orderctl unpause: nothing is processed",
     )
+}
+
+/// What a receiver fails on too often is lost without.
+fn outgoing_have_dead_letter_queues(facts: &Facts) -> Option<Verdict> {
+    let without = facts.outgoing.iter().filter(|(_, queue)| json(queue, "RedrivePolicy").is_null());
+    let without: Vec<&str> = without.map(|(variable, _)| *variable).collect();
+    let what = match (facts.outgoing.is_empty(), without.is_empty()) {
+        (true, _) => return None,
+        (_, true) => "shipments and notifications have dead-letter queues".to_owned(),
+        (_, false) => format!("no dead-letter queue behind {}", without.join(", ")),
+    };
+    let fix = "give the queue a RedrivePolicy: what its receiver fails on is lost when it expires";
+    verdict(without.is_empty(), what, fix)
 }
 
 /// A lease that a clock far off judges is taken over early or late; requests beyond 5 minutes are refused by AWS.

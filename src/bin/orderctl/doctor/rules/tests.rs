@@ -1,7 +1,10 @@
 //! Each rule, kept and broken.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
+use super::rights::{SENDS, SOURCE_NEEDS, SOURCE_NEVER, TABLE_NEEDS, TABLE_NEVER};
 use super::*;
 
 fn attributes(pairs: &[(&str, &str)]) -> Attributes {
@@ -41,9 +44,45 @@ fn healthy() -> Facts {
             "State": "Enabled", "BatchSize": 10, "MaximumBatchingWindowInSeconds": 2,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
         })),
+        outgoing: ["WAREHOUSE_QUEUE_URL", "NOTIFICATIONS_QUEUE_URL"]
+            .map(|variable| (variable, attributes(&[("RedrivePolicy", r#"{"maxReceiveCount":10}"#)])))
+            .into(),
+        may: Some(rights(&[])),
+        tools: BTreeMap::new(),
         clock_ahead_ms: Some(-1_500),
         unread: Vec::new(),
     }
+}
+
+/// As the template gives them, but for `turned`.
+fn rights(turned: &[&str]) -> BTreeMap<String, bool> {
+    let needs = TABLE_NEEDS.iter().chain(&SOURCE_NEEDS).chain(&SENDS).map(|action| (*action, true));
+    let never = TABLE_NEVER.iter().chain(&SOURCE_NEVER).map(|action| (*action, false));
+    let all = needs.chain(never).map(|(action, may)| (action.to_owned(), may != turned.contains(&action)));
+    all.collect()
+}
+
+#[test]
+fn a_role_that_may_too_little_or_too_much_is_found() {
+    for action in
+        TABLE_NEEDS.iter().chain(&TABLE_NEVER).chain(&SOURCE_NEEDS).chain(&SOURCE_NEVER).chain(&SENDS)
+    {
+        let facts = Facts { may: Some(rights(&[action])), ..healthy() };
+        let findings = findings(&facts);
+        let role = findings.iter().find(|finding| finding.rule == "role").unwrap();
+        assert!(role.level == Level::Error && role.what.contains(action), "{role:?}");
+    }
+    assert_eq!(level(&healthy(), "role"), Level::Ok);
+    assert_eq!(level(&Facts { may: None, ..healthy() }, "role"), Level::Unknown);
+}
+
+#[test]
+fn an_outgoing_queue_without_dead_letters_is_found() {
+    assert_eq!(level(&healthy(), "outgoing queues"), Level::Ok);
+    let mut facts = healthy();
+    facts.outgoing.insert("NOTIFICATIONS_QUEUE_URL", attributes(&[]));
+    assert_eq!(level(&facts, "outgoing queues"), Level::Error);
+    assert_eq!(level(&Facts { outgoing: BTreeMap::new(), ..healthy() }, "outgoing queues"), Level::Unknown);
 }
 
 fn level(facts: &Facts, rule: &str) -> Level {

@@ -1,0 +1,40 @@
+//! What the function's role must and must not be able to do.
+
+use super::{Verdict, verdict};
+use crate::doctor::facts::Facts;
+
+/// What the function does to the table.
+pub const TABLE_NEEDS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"];
+/// What no bug of the function must be able to do: without its record, an order runs again.
+pub const TABLE_NEVER: [&str; 4] =
+    ["dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Scan", "dynamodb:UpdateTimeToLive"];
+/// What Lambda and the function do to the queue of orders.
+pub const SOURCE_NEEDS: [&str; 5] = [
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ChangeMessageVisibility",
+];
+/// What would lose orders, or bring up new ones.
+pub const SOURCE_NEVER: [&str; 2] = ["sqs:PurgeQueue", "sqs:SetQueueAttributes"];
+/// What the function does to the queues that it sends to.
+pub const SENDS: [&str; 1] = ["sqs:SendMessage"];
+
+/// The rule.
+pub(super) fn role(facts: &Facts) -> Option<Verdict> {
+    let may = facts.may.as_ref()?;
+    let lacks = |action: &&&str| may.get(**action) == Some(&false);
+    let has = |action: &&&str| may.get(**action) == Some(&true);
+    let needs = TABLE_NEEDS.iter().chain(&SOURCE_NEEDS).chain(&SENDS).filter(lacks);
+    let never = TABLE_NEVER.iter().chain(&SOURCE_NEVER).filter(has);
+    let needs: Vec<&str> = needs.copied().collect();
+    let never: Vec<&str> = never.copied().collect();
+    let what = match (needs.is_empty(), never.is_empty()) {
+        (true, true) => "the rights that the function needs, and none that lose orders".to_owned(),
+        (false, _) => format!("the function may not {}", needs.join(", ")),
+        (_, false) => format!("the function may {}", never.join(", ")),
+    };
+    let fix = "the statements of FunctionRole in template.yaml, and no managed policy with wildcards";
+    verdict(needs.is_empty() && never.is_empty(), what, fix)
+}

@@ -1,0 +1,106 @@
+//! What a role may do, as IAM itself decides it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use aws_config::SdkConfig;
+use aws_smithy_xml::decode::{Document, try_data};
+use http::Method;
+
+use crate::signed::{self, Question};
+
+/// Whether `role` may do each of `actions` on `resource` (`SimulatePrincipalPolicy`).
+pub async fn decisions(
+    sdk: &SdkConfig,
+    role: &str,
+    actions: &[&str],
+    resource: &str,
+) -> Result<BTreeMap<String, bool>> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs([("Action", "SimulatePrincipalPolicy"), ("Version", "2010-05-08")]);
+    form.append_pair("PolicySourceArn", role).append_pair("ResourceArns.member.1", resource);
+    for (number, action) in (1..).zip(actions) {
+        form.append_pair(&format!("ActionNames.member.{number}"), action);
+    }
+    let question = Question {
+        service: "iam",
+        region: Some("us-east-1"),
+        method: Method::POST,
+        path: "/",
+        content_type: "application/x-www-form-urlencoded",
+        body: form.finish(),
+    };
+    let (status, answer) = signed::ask(sdk, question).await?;
+    let answer = String::from_utf8(answer).context("IAM's answer is no text")?;
+    match status {
+        200 => read(&answer),
+        _ => bail!(
+            "asking iam what {role} may do: {status} {}",
+            text_of(&answer, "Message").unwrap_or_default()
+        ),
+    }
+}
+
+/// Action and decision stand side by side, in no order that is promised.
+fn read(answer: &str) -> Result<BTreeMap<String, bool>> {
+    let (mut decisions, mut action, mut decision) = (BTreeMap::new(), None, None);
+    let mut document = Document::new(answer);
+    while let Some(element) = document.next_start_element() {
+        let known = match element.local() {
+            "EvalActionName" => &mut action,
+            "EvalDecision" => &mut decision,
+            _ => continue,
+        };
+        *known = Some(try_data(&mut document.scoped_to(element))?.into_owned());
+        if action.is_some() && decision.is_some() {
+            decisions.extend(action.take().zip(decision.take().map(|decision| decision == "allowed")));
+        }
+    }
+    if decisions.is_empty() {
+        bail!("IAM's answer has no decision");
+    }
+    Ok(decisions)
+}
+
+fn text_of(answer: &str, name: &str) -> Option<String> {
+    let mut document = Document::new(answer);
+    while let Some(element) = document.next_start_element() {
+        if element.local() == name {
+            return try_data(&mut document.scoped_to(element)).ok().map(|text| text.into_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(action: &str, decision: &str) -> String {
+        format!(
+            "<member><EvalActionName>{action}</EvalActionName><EvalDecision>{decision}</EvalDecision></member>"
+        )
+    }
+
+    #[test]
+    fn an_action_is_allowed_only_if_iam_says_allowed() {
+        let members =
+            [member("a:B", "allowed"), member("c:D", "implicitDeny"), member("e:F", "explicitDeny")];
+        let turned =
+            "<member><EvalDecision>allowed</EvalDecision><EvalActionName>g:H</EvalActionName></member>";
+        let decisions = read(&format!("<R><E>{}{turned}</E></R>", members.concat())).unwrap();
+        let expected = [("a:B", true), ("c:D", false), ("e:F", false), ("g:H", true)];
+        assert_eq!(decisions, expected.map(|(action, may)| (action.to_owned(), may)).into());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_understood_is_no_decision() {
+        for answer in ["", "<R/>", "{}", "<R><EvalDecision>allowed</EvalDecision></R>"] {
+            assert!(read(answer).is_err(), "{answer}");
+        }
+        assert_eq!(
+            text_of("<E><Message>no such role</Message></E>", "Message").as_deref(),
+            Some("no such role")
+        );
+    }
+}
