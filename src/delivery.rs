@@ -182,7 +182,7 @@ pub struct Handled {
     pub disposition: Disposition,
     /// Claims and takeovers of the order so far, if it was owned.
     pub attempt: Option<u64>,
-    /// Whether another worker's lease was taken over.
+    /// Whether the order was taken over from a worker that had not released it: it died, or ran out of time.
     pub took_over: bool,
     /// Whether the order became somebody else's while it was ours.
     pub lost_lease: bool,

@@ -1,6 +1,6 @@
 //! The function's metrics, in CloudWatch's embedded metric format: one line of JSON in the log is all it takes.
 //!
-//! The names stand here once. Alarms and the dashboard of `template.yaml` refer to them.
+//! Alarms and the dashboard of `template.yaml` refer to the names in this list; a test holds it against what is emitted.
 
 use std::collections::BTreeMap;
 use std::fmt;

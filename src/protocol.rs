@@ -121,8 +121,11 @@ pub fn on_existing(
 /// workflow.
 pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
     let known = workflow.at_present(seen.workflow_version, &seen.step);
+    let step = known.unwrap_or(&seen.step).to_owned();
     let after = Record {
-        step: known.unwrap_or(&seen.step).to_owned(),
+        // Nobody has called yet what a migration leads to.
+        key_epoch_ms: if step == seen.step { seen.key_epoch_ms } else { Some(now) },
+        step,
         workflow_version: known.map_or(seen.workflow_version, |_| workflow.version()),
         fence: seen.fence.next(),
         owner: claimant.owner.clone(),

@@ -37,8 +37,9 @@ type Connect<P> = fn(&World<P>) -> Option<Box<dyn Service>>;
 /// The workflow: one line for each step, in order.
 ///
 /// Orders are in flight while a new version is deployed. A step that is added is skipped by those that are past its
-/// place, and taken by the others; that is right for most steps, and then nothing more is to be done. A step that goes
-/// needs a line in [`MIGRATIONS`]. A name on the record must not change its meaning, so a step is never renamed.
+/// place, and taken by the others; where a step goes, [`MIGRATIONS`] says how they go on. Whatever changes in this table
+/// needs a line there, and be it an empty one: by the version that it makes, older code leaves alone what it does not
+/// know. A name on the record must not change its meaning, so a step is never renamed.
 pub fn steps<P: Payment>() -> Vec<(StepDef, Connect<P>)> {
     vec![
         (inventory::STEP, |_| None),
@@ -139,5 +140,26 @@ pub trait Service: Send + Sync {
     /// Takes the step's effect back. Called only for a step with an undo that left something to undo.
     fn undo<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         Box::pin(async move { Ending::Unknown(format!("{} has no undo", call.key)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The steps of the present version, with their undos. Whoever changes them adds a line to [`MIGRATIONS`].
+    const PRESENT: (u32, &str) = (
+        1,
+        "reserve_inventory/release_inventory charge_payment/refund_payment dispatch_shipment notify_customer",
+    );
+
+    #[test]
+    fn whatever_changes_in_the_table_makes_a_new_version() {
+        let workflow = workflow();
+        let steps = workflow
+            .steps()
+            .map(|(_, step)| step.undo.map_or(step.name.to_owned(), |undo| format!("{}/{undo}", step.name)));
+        let steps: Vec<String> = steps.collect();
+        assert_eq!((workflow.version(), steps.join(" ").as_str()), PRESENT);
     }
 }

@@ -82,7 +82,7 @@ impl Store {
     }
 
     fn meter(&self, consumed: &[ConsumedCapacity]) {
-        *self.used() += consumed.iter().filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+        *self.used() += consumed.iter().map(write_units).sum::<f64>();
     }
 
     /// One consistent read of an order's item.
@@ -252,6 +252,12 @@ impl Store {
         };
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
+}
+
+/// A transaction that is repeated under its token writes nothing, and says so in units of reading.
+fn write_units(consumed: &ConsumedCapacity) -> f64 {
+    let only = consumed.capacity_units().filter(|_| consumed.read_capacity_units().is_none());
+    consumed.write_capacity_units().or(only).unwrap_or(0.0)
 }
 
 /// The order's own reason counts first; a stock reason counts only if the order's condition held.

@@ -43,15 +43,17 @@ fn add(tally: &mut Tally, message: &Message<'_>, verdict: &Verdict, rules: &Rule
     count("OrdersReceived", true);
     count("OrdersCompleted", is("completed"));
     count("OrdersRejected", is("rejected"));
-    count("Duplicates", is("duplicate"));
+    // What comes again is a redelivery, even if its order was finished meanwhile: the producer sent it once.
+    count("Duplicates", is("duplicate") && message.receive_count == 1);
     count("InProgress", is("in_progress"));
     count("Conflicts", is("conflict"));
     count("Invalid", is("invalid"));
     count("Stale", is("stale") || is("future"));
     count("Retries", is("retry"));
-    // Not again with every duplicate of an order that waits.
-    let parked = handled.map(|handled| &handled.disposition);
-    count("Parked", matches!(parked, Some(Disposition::Parked { reason: Some(_) })));
+    // Not with every duplicate of an order that waits; but a worker may have died before it could tell.
+    let now_parked =
+        matches!(handled.map(|handled| &handled.disposition), Some(Disposition::Parked { reason: Some(_) }));
+    count("Parked", now_parked || is("parked") && message.receive_count > 1);
     count("Panics", is("panic"));
     count("Deferred", is("deferred"));
     count("BatchItemFailures", verdict.again.is_some());

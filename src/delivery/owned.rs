@@ -22,6 +22,8 @@ struct Hold {
     /// The step that was due when the order became ours: an owner before may have called it. Nobody has called
     /// any step after it.
     found_at: String,
+    /// Whether the owner before had not released it.
+    took_over: bool,
 }
 
 /// The command that is under way, and what for.
@@ -66,8 +68,8 @@ impl From<NoSuchStep> for Stop {
 
 impl Owned {
     /// The order has become ours.
-    pub(super) fn begin(job: &Job<'_>, record: Record, moment: Moment) -> Next {
-        Hold { found_at: record.step.clone(), held: record }.go_on(job, moment)
+    pub(super) fn begin(job: &Job<'_>, record: Record, took_over: bool, moment: Moment) -> Next {
+        Hold { found_at: record.step.clone(), held: record, took_over }.go_on(job, moment)
     }
 
     pub(super) fn held(&self) -> &Record {
@@ -111,10 +113,10 @@ impl Hold {
         let position = job.workflow.position(self.held.status, &self.held.step)?;
         let timeout = moment.call.ok_or(Stop::Deferred)?;
         match (position, self.held.outcomes.get(&self.held.step)) {
-            (Position::Forward(id), _) if job.workflow.step(id).effect == Effect::Stock => {
+            (Position::Forward(id), None) if job.workflow.step(id).effect == Effect::Stock => {
                 self.reserve(job, id, moment)
             }
-            // An operator stated the outcome.
+            // An operator stated the outcome, or a migration led back to a step that was done.
             (_, Some(stated)) => {
                 let settled = self.settle(job, position, Ending::Done(stated.clone()))?;
                 self.conclude(job, position, settled, moment)
@@ -253,13 +255,12 @@ impl Hold {
 
     /// Best effort: if it failed, the lease ends by itself.
     fn on_given_up(self, disposition: Disposition, event: Event) -> Next {
-        let disposition = match (disposition, event) {
-            (Disposition::Retry { why }, Event::NoAnswer(error)) => {
-                Disposition::Retry { why: format!("{why}; the lease could not be released: {error}") }
-            }
-            (disposition, _) => disposition,
-        };
-        self.end(disposition)
+        match (disposition, event) {
+            (Disposition::Retry { why }, Event::NoAnswer(error)) => self
+                .end(Disposition::Retry { why: format!("{why}; the lease could not be released: {error}") }),
+            (disposition, Event::Written(Written::Refused(_))) => self.lost(disposition),
+            (disposition, _) => self.end(disposition),
+        }
     }
 
     fn doing(self, doing: Doing, command: Command) -> Next {
@@ -275,8 +276,8 @@ impl Hold {
     }
 
     fn over(self, disposition: Disposition, lost_lease: bool) -> Next {
-        let attempts = self.held.attempts;
-        let handled = Handled { disposition, attempt: Some(attempts), took_over: attempts > 1, lost_lease };
+        let (attempt, took_over) = (Some(self.held.attempts), self.took_over);
+        let handled = Handled { disposition, attempt, took_over, lost_lease };
         (Stage::Over, Command::End(handled))
     }
 }

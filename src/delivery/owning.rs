@@ -20,8 +20,8 @@ pub(super) enum Owning {
     Looking,
     /// The claim is written.
     Claiming,
-    /// A takeover is written, for the so-manieth time.
-    TakingOver(u8),
+    /// A takeover is written, for the so-manieth time, from an owner that has released the order or not.
+    TakingOver { races: u8, released: bool },
 }
 
 /// A message that may be a new order is claimed at once: the refusal brings back what is there.
@@ -43,17 +43,15 @@ impl Owning {
             (Owning::Looking, Event::Found(None)) => end(job
                 .out_of_window(moment)
                 .unwrap_or(Disposition::Retry { why: "the order has no record".to_owned() })),
-            (Owning::Looking, Event::Found(Some(record))) => on_record(job, *record, 0, moment),
-            (Owning::Claiming | Owning::TakingOver(_), Event::Written(Written::Applied(record))) => {
-                Owned::begin(job, *record, moment)
+            (Owning::Looking, Event::Found(Some(record))) => self.on_record(job, *record, moment),
+            (Owning::Claiming | Owning::TakingOver { .. }, Event::Written(Written::Applied(record))) => {
+                Owned::begin(job, *record, self.takes_over(), moment)
             }
-            (Owning::Claiming, Event::Written(Written::Refused(Some(record)))) => {
-                on_record(job, *record, 0, moment)
-            }
-            (Owning::TakingOver(races), Event::Written(Written::Refused(Some(record)))) => {
-                on_record(job, *record, races, moment)
-            }
-            (Owning::Claiming | Owning::TakingOver(_), Event::Written(Written::Refused(None))) => {
+            (
+                Owning::Claiming | Owning::TakingOver { .. },
+                Event::Written(Written::Refused(Some(record))),
+            ) => self.on_record(job, *record, moment),
+            (Owning::Claiming | Owning::TakingOver { .. }, Event::Written(Written::Refused(None))) => {
                 end(Disposition::Retry { why: "the order has no record".to_owned() })
             }
             (owning, event) => end(mismatch(&event, owning.what())),
@@ -64,29 +62,39 @@ impl Owning {
         match self {
             Owning::Looking => "the order was looked for",
             Owning::Claiming => "the order was claimed",
-            Owning::TakingOver(_) => "the order was taken over",
+            Owning::TakingOver { .. } => "the order was taken over",
         }
     }
-}
 
-/// There is a record, and `races` takeovers of it have failed.
-fn on_record(job: &Job<'_>, record: Record, races: u8, moment: Moment) -> Next {
-    let fingerprint = job.delivery.order.fingerprint();
-    match protocol::on_existing(job.workflow, record, &job.claimant.owner, &fingerprint, moment.now) {
-        Existing::Mine(record) => Owned::begin(job, record, moment),
-        Existing::Lapsed(_) if races == MAX_RACES => {
-            end(Disposition::Retry { why: "other workers were faster".to_owned() })
-        }
-        Existing::Lapsed(seen) => {
-            let take_over = protocol::take_over(job.workflow, &seen, job.claimant, moment.now);
-            (Stage::Owning(Owning::TakingOver(races + 1)), Command::Write(Box::new(take_over)))
-        }
-        Existing::Conflict { stored } => end(Disposition::Conflict { stored }),
-        Existing::Finished { result } => end(Disposition::Finished { now: None, result }),
-        Existing::Parked => end(Disposition::Parked { reason: None }),
-        Existing::Busy { until } => end(Disposition::Busy { until }),
-        Existing::UnknownVersion(version) => {
-            end(Disposition::Retry { why: format!("workflow version {version} is not known to this code") })
+    fn takes_over(self) -> bool {
+        matches!(self, Owning::TakingOver { released: false, .. })
+    }
+
+    /// There is a record.
+    fn on_record(self, job: &Job<'_>, record: Record, moment: Moment) -> Next {
+        let races = match self {
+            Owning::TakingOver { races, .. } => races,
+            Owning::Looking | Owning::Claiming => 0,
+        };
+        let fingerprint = job.delivery.order.fingerprint();
+        match protocol::on_existing(job.workflow, record, &job.claimant.owner, &fingerprint, moment.now) {
+            Existing::Mine(record) => Owned::begin(job, record, self.takes_over(), moment),
+            Existing::Lapsed(_) if races == MAX_RACES => {
+                end(Disposition::Retry { why: "other workers were faster".to_owned() })
+            }
+            Existing::Lapsed(seen) => {
+                let take_over = protocol::take_over(job.workflow, &seen, job.claimant, moment.now);
+                let released = seen.lease_until_ms == Some(UnixMillis(0));
+                let taking_over = Owning::TakingOver { races: races + 1, released };
+                (Stage::Owning(taking_over), Command::Write(Box::new(take_over)))
+            }
+            Existing::Conflict { stored } => end(Disposition::Conflict { stored }),
+            Existing::Finished { result } => end(Disposition::Finished { now: None, result }),
+            Existing::Parked => end(Disposition::Parked { reason: None }),
+            Existing::Busy { until } => end(Disposition::Busy { until }),
+            Existing::UnknownVersion(version) => end(Disposition::Retry {
+                why: format!("workflow version {version} is not known to this code"),
+            }),
         }
     }
 }

@@ -49,6 +49,19 @@ pub enum NotAllowed {
     /// The record is of another workflow.
     #[error("the record names a step this version does not know: {0}")]
     UnknownStep(String),
+    /// The record is of another code's workflow.
+    #[error(
+        "the record is of workflow version {0}, which this program does not know: use the one that is deployed"
+    )]
+    UnknownVersion(u32),
+    /// The step that is due is no more; there is nothing to state about it, and nothing to turn back from.
+    #[error("the step {step} is no more: resume the order, and it goes on at {to}")]
+    Moved {
+        /// The step on the record.
+        step: String,
+        /// Where the order goes on.
+        to: String,
+    },
 }
 
 /// Asks for a cancellation: the worker sees it at its next checkpoint before the shipment.
@@ -129,7 +142,12 @@ pub fn mark(
     if undoable && statement == Statement::Done(Outcome::nothing()) {
         return Err(NotAllowed::NothingStated(step.to_owned()));
     }
-    let base = Record { fence: seen.fence.next(), updated_at_ms: now, ..seen.clone() };
+    let base = Record {
+        fence: seen.fence.next(),
+        workflow_version: workflow.version(),
+        updated_at_ms: now,
+        ..seen.clone()
+    };
     let after = match statement {
         Statement::Done(outcome) => {
             let outcomes = seen.outcomes.with(step, outcome.at(now));
@@ -226,6 +244,7 @@ fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: 
         step: workflow.due(Position::Backward(to)).to_owned(),
         outcomes: seen.outcomes.with(REFUSAL, refusal.to_outcome().and("by", who).at(now)),
         fence: seen.fence.next(),
+        workflow_version: workflow.version(),
         settled_step: None,
         updated_at_ms: now,
         ..seen.clone()
@@ -236,8 +255,14 @@ fn position_of(workflow: &Workflow, seen: &Record) -> Result<Position, NotAllowe
     if seen.status != Status::Parked {
         return Err(NotAllowed::NotParked(seen.status));
     }
+    let Some(present) = workflow.at_present(seen.workflow_version, &seen.step) else {
+        return Err(NotAllowed::UnknownVersion(seen.workflow_version));
+    };
+    if present != seen.step {
+        return Err(NotAllowed::Moved { step: seen.step.clone(), to: present.to_owned() });
+    }
     let status = seen.parked_from.unwrap_or(Status::InProgress);
-    workflow.position(status, &seen.step).map_err(|unknown| NotAllowed::UnknownStep(unknown.step))
+    workflow.position(status, present).map_err(|unknown| NotAllowed::UnknownStep(unknown.step))
 }
 
 /// `status = PARKED AND fence = :seen`.

@@ -1,10 +1,10 @@
 //! A whole world in one process: the shipped code and the real SDK, an embedded DynamoDB and SQS, a payment
 //! provider, faults in between, and a clock that the test owns.
 
+mod logs;
 pub mod warehouse;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::config::Config;
+use order_processor::function;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::connector;
 use order_processor::local::faults::{Fault, Faults};
@@ -29,12 +30,12 @@ use order_processor::record::Record;
 use order_processor::services;
 use order_processor::services::payment::{Stripe, StripeKey};
 use order_processor::workflow::Migration;
-use order_processor::{function, telemetry};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
 use crate::local_world::{TABLE, s, table};
+use logs::Logs;
 use warehouse::{AskForShipment, RefusingWarehouse};
 
 /// 2026-11-24T01:00:01.123Z.
@@ -364,40 +365,4 @@ pub fn attribute<'m>(message: &'m sqs::types::Message, name: &str) -> Option<&'m
 
 pub fn fingerprint(order: &Value) -> String {
     Order::parse(&order.to_string()).unwrap().fingerprint().to_string()
-}
-
-/// The JSON log of this thread.
-#[derive(Clone, Default)]
-struct Logs(Arc<Mutex<Vec<u8>>>);
-
-impl Logs {
-    fn capture() -> (Self, DefaultGuard) {
-        let logs = Logs::default();
-        let writer = logs.clone();
-        let subscriber = telemetry::json("debug", move || writer.clone());
-        (logs, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn len(&self) -> usize {
-        self.text().lines().count()
-    }
-
-    fn since(&self, line: usize) -> Vec<Map<String, Value>> {
-        self.text().lines().skip(line).map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Write for Logs {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

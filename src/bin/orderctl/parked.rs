@@ -70,13 +70,17 @@ impl Parked {
     }
 }
 
-/// The orders that wait, the longest first: parked, or resumed without a worker that has taken their message up.
+/// The orders that wait, the longest first: parked for a reason that has `reason` in it, or resumed without a worker
+/// that has taken their message up. Those are there whatever the reason was: their sending may have failed.
 pub async fn waiting(table: &Table, reason: Option<&str>) -> Result<Vec<Record>> {
     let unfinished = [Status::Parked, Status::InProgress, Status::Compensating];
     let (mut records, _) = table.orders(&unfinished, usize::MAX).await?;
-    records.retain(|record| match reason {
-        Some(text) => record.parked_reason.as_ref().is_some_and(|reason| reason.contains(text)),
-        None => record.status == Status::Parked || record.order.is_some(),
+    records.retain(|record| match (record.status, reason) {
+        (Status::Parked, Some(text)) => {
+            record.parked_reason.as_ref().is_some_and(|reason| reason.contains(text))
+        }
+        (Status::Parked, None) => true,
+        _ => record.order.is_some(),
     });
     records.sort_by_key(|record| (record.updated_at_ms, record.pk.clone()));
     Ok(records)

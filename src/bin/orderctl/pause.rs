@@ -47,14 +47,19 @@ async fn switch(target: &Target, on: bool, dry_run: bool, meaning: &str) -> Resu
     let lambda = Lambda(target.sdk());
     let before = lambda.mapping(id).await?;
     let state = |mapping: &serde_json::Value| mapping["State"].as_str().unwrap_or("unknown").to_owned();
-    let is_on = matches!(state(&before).as_str(), "Enabled" | "Enabling");
-    let after = if dry_run || is_on == on { before.clone() } else { lambda.enable(id, on).await? };
+    // A mapping that is being made or changed is on or off when that is over: only these states say which.
+    let is_so = match state(&before).as_str() {
+        "Enabled" | "Enabling" => on,
+        "Disabled" | "Disabling" => !on,
+        _ => false,
+    };
+    let after = if dry_run || is_so { before.clone() } else { lambda.enable(id, on).await? };
     let document = json!({
         "mapping": id,
         "dry_run": dry_run,
         "before": state(&before),
         "after": state(&after),
-        "changed": is_on != on && !dry_run,
+        "changed": !is_so && !dry_run,
         "meaning": meaning,
     });
     let would = if dry_run { "would be" } else { "is" };

@@ -117,7 +117,8 @@ impl Table {
             let key = item.get(KEY_ATTRIBUTE).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
             match serde_dynamo::from_item(item) {
                 Ok(record) => records.push(record),
-                Err(error) => unreadable.push((key, format!("cannot be read: {error}"))),
+                // What the library says can quote the item.
+                Err(_) => unreadable.push((key, "is no order record of this version".to_owned())),
             }
         }
         Ok((records, unreadable))
@@ -158,7 +159,8 @@ impl Table {
 }
 
 fn record(item: Item) -> Result<Record> {
-    serde_dynamo::from_item(item).context("an item is no order record of this version")
+    // What the library says can quote the item.
+    serde_dynamo::from_item(item).map_err(|_| anyhow!("an item is no order record of this version"))
 }
 
 /// What a stock item says; one without a number has nothing.

@@ -89,3 +89,22 @@ async fn an_order_of_a_version_that_never_was_is_left_alone() {
         assert_eq!((outcome.outcomes(), world.record("ord-1").await), (vec!["retry"], Some(odd)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_an_outcome_is_not_done_again_even_if_a_migration_leads_back_to_it() {
+    const BACK: &[Migration] = &[Migration { moves: &[("score_order", "reserve_inventory")] }];
+    let mut world = World::new().await;
+    world.migrations = BACK;
+    old_record(&world, Status::InProgress, "score_order").await;
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
+    assert_eq!((outcome.outcomes(), world.available("mug").await), (vec!["completed"], 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_order_is_charged_after_a_weekend_because_nobody_has_called_that_step() {
+    let world = new_code().await;
+    old_record(&world, Status::InProgress, "score_order").await;
+    tokio::time::advance(Duration::from_secs(3 * 86_400)).await;
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
+    assert_eq!(outcome.outcomes(), ["completed"]);
+}

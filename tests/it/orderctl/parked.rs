@@ -101,10 +101,12 @@ async fn a_resumption_that_was_interrupted_is_done_again_by_sending_alone() {
     assert_eq!(resumed.status, Status::InProgress);
     let list = world.run(&["parked", "list"]).await.out;
     assert!(list.contains("resumed; no worker has it yet"), "{list}");
-    let again = world.json(&signed(&["parked", "resume", "--all"])).await;
-    assert_eq!(again["orders"][0]["outcome"], "sent");
-    assert_eq!(world.record("ord-1").await, resumed, "nothing is written twice");
-    assert_eq!(world.bodies().await.len(), 1);
+    for which in [["--reason", "exhausted"].as_slice(), &["--all"]] {
+        let again = world.json(&signed(&[&["parked", "resume"], which].concat())).await;
+        assert_eq!(again["orders"][0]["outcome"], "sent");
+        assert_eq!(world.record("ord-1").await, resumed, "nothing is written twice");
+        assert_eq!(world.bodies().await.len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -199,6 +199,28 @@ async fn a_hundred_messages_are_one_line_and_one_more_is_another() {
     assert_eq!(world.metrics().len(), 3, "nothing is told of nothing");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_is_no_duplicate_and_a_park_that_was_not_told_is_told() {
+    let world = World::new().await;
+    let down = paid_by("ord-2", "pm_card_unavailable");
+    world.deliver(&[message("m1", &order_json("ord-1")), message("m2", &down).received(20)]).await;
+    let duplicates = [message("m1", &order_json("ord-1")).received(2), message("m3", &order_json("ord-1"))];
+    let parked = [message("m2", &down).received(21), message("m4", &down)];
+    world.deliver(&[duplicates, parked].concat()).await;
+    let line = read(&world.metrics()[1]);
+    assert_eq!((total(&line["Duplicates"].1), total(&line["Parked"].1)), (1.0, 1.0), "{line:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_its_worker_released_is_not_taken_over() {
+    let world = World::new().await;
+    let slow = message("m1", &paid_by("ord-1", "pm_card_slow"));
+    world.deliver_within(&world.worker(), std::slice::from_ref(&slow), Duration::from_secs(3)).await;
+    world.deliver(&[slow]).await;
+    let line = read(&world.metrics()[1]);
+    assert_eq!((total(&line["OrdersCompleted"].1), total(&line["LeaseTakeovers"].1)), (1.0, 0.0), "{line:?}");
+}
+
 /// Worlds in which everything happens that is counted.
 async fn everything() -> Vec<String> {
     let mut lines = Vec::new();
@@ -234,7 +256,7 @@ async fn everything() -> Vec<String> {
         world.faults.frozen().await;
         let successor = world.worker_under(&Faults::none());
         let record = world.record("ord-1").await.unwrap();
-        world.put(&Record { lease_until_ms: Some(UnixMillis(0)), ..record }).await;
+        world.put(&Record { lease_until_ms: Some(UnixMillis(1)), ..record }).await;
         world.deliver_to(&successor, &messages).await;
         world.faults.thaw();
     };

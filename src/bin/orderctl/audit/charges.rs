@@ -10,7 +10,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use order_processor::config::name;
 use order_processor::function::connector;
 use order_processor::record::Record;
-use order_processor::services::payment;
+use order_processor::services::inventory;
 use serde_json::Value;
 
 use super::books::Charge;
@@ -33,9 +33,9 @@ impl Provider {
         Some(Provider { http: connector(), base, key: variable(name::STRIPE_API_KEY)? })
     }
 
-    /// The payments of every order that has come to its payment, by order ID.
+    /// The payments of every order that may have come to its payment, by order ID.
     pub async fn charges(&self, records: &[Record]) -> Result<BTreeMap<String, Vec<Charge>>> {
-        let reached = records.iter().filter(|record| record.outcomes.get(payment::STEP.name).is_some());
+        let reached = records.iter().filter(|record| record.outcomes.get(inventory::STEP.name).is_some());
         let mut charges = BTreeMap::new();
         for record in reached {
             charges.insert(record.order_id().to_owned(), self.of_order(record.order_id()).await?);
@@ -62,7 +62,10 @@ impl Provider {
             );
         }
         let found: Value = serde_json::from_slice(&body)?;
-        let payments = found["data"].as_array().into_iter().flatten();
+        // The search does not tell upper from lower case.
+        let of_order =
+            |payment: &&Value| payment["metadata"]["order_id"].as_str().is_none_or(|named| named == id);
+        let payments = found["data"].as_array().into_iter().flatten().filter(of_order);
         Ok(payments
             .map(|payment| Charge {
                 payment_id: payment["id"].as_str().unwrap_or_default().to_owned(),

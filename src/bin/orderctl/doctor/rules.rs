@@ -201,8 +201,9 @@ fn tls_only(facts: &Facts) -> Option<Verdict> {
 fn no_public_sender(facts: &Facts) -> Option<Verdict> {
     let is_public = |statement: &Value| {
         let principal = &statement["Principal"];
-        let everybody = *principal == "*" || principal["AWS"] == "*";
-        statement["Effect"] == "Allow" && everybody && statement["Condition"].is_null()
+        let among = |names: &Value| names.as_array().into_iter().flatten().any(|name| name == "*");
+        let everybody = *principal == "*" || principal["AWS"] == "*" || among(&principal["AWS"]);
+        statement["Effect"] == "Allow" && everybody
     };
     let kept = !statements(facts.source.as_ref()?).iter().any(is_public);
     let what = if kept { "only named principals may send" } else { "anybody may use the queue of orders" };

@@ -24,6 +24,10 @@ pub const SENDS: [&str; 1] = ["sqs:SendMessage"];
 /// The rule.
 pub(super) fn role(facts: &Facts) -> Option<Verdict> {
     let may = facts.may.as_ref()?;
+    let asked = |action: &&str| may.contains_key(*action);
+    if ![&TABLE_NEEDS[..], &TABLE_NEVER, &SOURCE_NEEDS, &SOURCE_NEVER, &SENDS].concat().iter().all(asked) {
+        return None;
+    }
     let lacks = |action: &&&str| may.get(**action) == Some(&false);
     let has = |action: &&&str| may.get(**action) == Some(&true);
     let needs = TABLE_NEEDS.iter().chain(&SOURCE_NEEDS).chain(&SENDS).filter(lacks);
