@@ -14,7 +14,9 @@ use crate::order::{Fingerprint, Order};
 use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
 use crate::workflow::{Position, StepId, Workflow};
 
-pub use operator::{NotAllowed, Statement, cancel, compensate_parked, erase, mark, resume, signed};
+pub use operator::{
+    LOGGED_CHARACTERS, NotAllowed, Statement, cancel, compensate_parked, erase, mark, resume, signed,
+};
 pub use progress::{Settled, conclude};
 pub use write::{Guard, Shortage, StockMove, Write, Written};
 

@@ -7,6 +7,9 @@ use crate::protocol::{self, Refused, Settled, Write, Written};
 use crate::record::{Record, Refusal};
 use crate::workflow::{self, Effect, Illegal, Move, NoSuchStep, Position, StepId};
 
+/// The reason of a park whose step may be repeated, only not by this message.
+const EXHAUSTED: &str = "retries_exhausted";
+
 /// An order that is ours, and what is being done to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Owned {
@@ -226,16 +229,18 @@ impl Hold {
         let last = job.rules.is_last(job.delivery.receive_count);
         match stop {
             Stop::Lost(disposition) => self.lost(disposition),
-            Stop::Park(reason) => self.park(job, reason, moment),
-            Stop::Retry(_) | Stop::Deferred if last => self.park(job, "retries_exhausted".to_owned(), moment),
+            Stop::Park(reason) => self.park(job, &reason.clone(), reason, moment),
+            Stop::Retry(why) if last => self.park(job, EXHAUSTED, format!("{EXHAUSTED}: {why}"), moment),
+            Stop::Deferred if last => self.park(job, EXHAUSTED, format!("{EXHAUSTED}: no time left"), moment),
             Stop::Retry(why) => self.give_up(Disposition::Retry { why }, moment),
             Stop::Deferred => self.give_up(Disposition::Deferred, moment),
         }
     }
 
-    fn park(self, job: &Job<'_>, reason: String, moment: Moment) -> Next {
-        let write = protocol::park(&self.held, &reason, job.delivery.message, moment.now);
-        self.doing(Doing::Parking(reason, write.clone()), Command::Write(Box::new(write)))
+    /// With `reason` on the record; the log is told `why`.
+    fn park(self, job: &Job<'_>, reason: &str, why: String, moment: Moment) -> Next {
+        let write = protocol::park(&self.held, reason, job.delivery.message, moment.now);
+        self.doing(Doing::Parking(why, write.clone()), Command::Write(Box::new(write)))
     }
 
     fn on_parked(self, reason: String, write: &Write, event: Event, moment: Moment) -> Next {

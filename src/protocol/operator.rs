@@ -216,7 +216,7 @@ pub fn erase(seen: &Record, now: UnixMillis) -> Result<Write, NotAllowed> {
 /// The most changes by people that a record remembers: an item stays small, and more tell no more.
 const LOGGED: usize = 10;
 /// The most characters of a name and of a reason.
-const LOGGED_CHARACTERS: usize = 200;
+pub const LOGGED_CHARACTERS: usize = 200;
 
 /// An operator's write with who, when and why on the record.
 ///

@@ -1,11 +1,11 @@
 //! `orderctl cancel`: an order that is not wanted any more.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use order_processor::clock::Clock;
 use order_processor::order::OrderId;
 use order_processor::protocol;
-use order_processor::record::Record;
+use order_processor::record::{Record, Status};
 use order_processor::services;
 use serde_json::json;
 
@@ -34,6 +34,10 @@ impl Cancel {
             let text = format!("{id}: {who} has asked for that already");
             let document = json!({ "order_id": id, "action": "cancel", "already_by": who, "meaning": text });
             return Ok(Report::new(document, text));
+        }
+        if found.status == Status::Parked {
+            let next = "say what came of the step that is due, and turn it back: orderctl parked show";
+            bail!("{id} is parked: a person decides, and no worker would see a cancellation\n{next} {id}");
         }
         let workflow = services::workflow();
         let decide = |seen: &Record, who: &str, now| protocol::cancel(&workflow, seen, who, now);

@@ -1,5 +1,6 @@
 //! `orderctl dlq`: the messages that nobody processes, why, and what a redrive would come to.
 
+mod delete;
 mod letter;
 mod mailbox;
 mod prospect;
@@ -16,12 +17,13 @@ use serde_json::json;
 use crate::report::{Report, columns};
 use crate::target::Target;
 use crate::{duration, failure};
+use delete::Delete;
 use letter::{Letter, Reason};
 use mailbox::Mailbox;
 use prospect::Judge;
 use redrive::Redrive;
 
-/// List, show and redrive the dead-lettered messages
+/// List, show, redrive and delete the dead-lettered messages
 #[derive(Debug, Args)]
 pub struct Dlq {
     #[command(subcommand)]
@@ -42,6 +44,7 @@ enum Command {
         id: String,
     },
     Redrive(Redrive),
+    Delete(Delete),
 }
 
 /// Which messages are meant. Without any of these: all.
@@ -63,6 +66,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    fn is_empty(&self) -> bool {
+        let Filter { order, reason, older_than, newer_than } = self;
+        order.is_none() && reason.is_empty() && older_than.is_none() && newer_than.is_none()
+    }
+
     fn takes(&self, letter: &Letter, age: Duration) -> bool {
         self.order.as_ref().is_none_or(|order| letter.order_id.as_ref() == Some(order))
             && (self.reason.is_empty() || self.reason.contains(&letter.reason))
@@ -78,6 +86,7 @@ impl Dlq {
             Command::List { filter } => list(target, filter).await,
             Command::Show { id } => show(target, id).await,
             Command::Redrive(redrive) => redrive.run(target).await,
+            Command::Delete(delete) => delete.run(target).await,
         }
     }
 }

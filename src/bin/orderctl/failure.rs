@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use serde_json::json;
 
-use crate::report::{self, FAILED, NOT_FOUND};
+use crate::report::{self, FAILED, NOT_FOUND, USAGE};
 
 /// There is no such thing. Exit code 3, so that a script can tell it from a failure.
 #[derive(Debug)]
@@ -20,6 +20,23 @@ impl fmt::Display for NotFound {
 }
 
 impl std::error::Error for NotFound {}
+
+/// It was asked for in a way that cannot be done. Exit code 2, as for what the command line itself refuses.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// `what` was wrong, and what is accepted.
+pub fn usage(what: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Usage(what.into()))
+}
 
 /// `what` is not there; `next` says what to try.
 pub fn not_found(what: impl Into<String>, next: impl fmt::Display) -> anyhow::Error {
@@ -67,12 +84,14 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Says it on standard error, and with `json` also in the one document on standard output.
 pub fn print(error: &anyhow::Error, json: bool, name: &str) -> ExitCode {
-    let not_found = error.downcast_ref::<NotFound>().is_some();
-    let code = if not_found { NOT_FOUND } else { FAILED };
+    let (kind, code) = match (error.is::<NotFound>(), error.is::<Usage>()) {
+        (true, _) => ("not_found", NOT_FOUND),
+        (_, true) => ("usage", USAGE),
+        _ => ("failed", FAILED),
+    };
     let words = report::called(&format!("{error:#}"), name);
     eprintln!("error: {words}");
     if json {
-        let kind = if not_found { "not_found" } else { "failed" };
         report::print_document(&json!({ "error": { "kind": kind, "message": words } }));
     }
     ExitCode::from(code)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use order_processor::clock::UnixMillis;
 use order_processor::order::OrderId;
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ pub fn document(record: &Record) -> Value {
         "fence": record.fence,
         "claimed_at": record.claimed_at_ms.to_rfc3339(),
         "updated_at": record.updated_at_ms.to_rfc3339(),
-        "lease_until": record.lease_until_ms.map(|moment| moment.to_rfc3339()),
+        "lease_until": leased_until(record).map(UnixMillis::to_rfc3339),
         "expires_at": record.expires_at.map(|seconds| rfc3339(seconds.0)),
         "cancel_requested": record.cancel_requested,
         "parked_from": record.parked_from,
@@ -122,11 +123,16 @@ pub fn text(record: &Record) -> String {
     line("claimed_at", &record.claimed_at_ms.to_rfc3339());
     line("attempts", &record.attempts.to_string());
     line("fence", &record.fence.0.to_string());
-    if let Some(until) = record.lease_until_ms {
+    if let Some(until) = leased_until(record) {
         line("leased until", &until.to_rfc3339());
     }
     if let Some(seconds) = record.expires_at {
         line("expires_at", &rfc3339(seconds.0));
     }
     text
+}
+
+/// The end of the lease; a lease that was given up is none.
+pub fn leased_until(record: &Record) -> Option<UnixMillis> {
+    record.lease_until_ms.filter(|until| *until > UnixMillis(0))
 }

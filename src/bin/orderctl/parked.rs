@@ -125,7 +125,7 @@ async fn show(table: &Table, id: &OrderId) -> Result<Report> {
     if record.order.is_none() {
         text += "  its message was erased: a worker needs it again\n";
     }
-    text += "what can be done, each with --why TEXT:\n";
+    text += "what can be done:\n";
     possible.iter().for_each(|command| text += &format!("  {command}\n"));
     Ok(Report::new(document(&record), text))
 }
@@ -133,20 +133,20 @@ async fn show(table: &Table, id: &OrderId) -> Result<Report> {
 /// The commands that the protocol accepts for this record.
 fn possible(record: &Record, now: UnixMillis) -> Vec<String> {
     let (workflow, id, step) = (services::workflow(), record.order_id(), &record.step);
-    let seen = format!("--seen {}", record.fence.0);
+    let (seen, why) = (format!("--seen {}", record.fence.0), "--why TEXT");
     let mut commands = Vec::new();
     if protocol::resume(record, now).is_ok() {
         let message = if record.order.is_some() { "" } else { " --message FILE" };
-        commands.push(format!("parked resume {id} {seen}{message}"));
+        commands.push(format!("orderctl parked resume {id} {seen}{message} {why}"));
     }
     if protocol::mark(&workflow, record, step, protocol::Statement::NotDone, now).is_ok() {
         let outcome =
             statement::expected(step).map_or(String::new(), |name| format!(" --outcome {name}=..."));
-        commands.push(format!("parked mark-done {id} {step}{outcome} {seen}"));
-        commands.push(format!("parked mark-not-done {id} {step} {seen}"));
+        commands.push(format!("orderctl parked mark-done {id} {step}{outcome} {seen} {why}"));
+        commands.push(format!("orderctl parked mark-not-done {id} {step} {seen} {why}"));
     }
     if protocol::compensate_parked(&workflow, record, "", now).is_ok() {
-        commands.push(format!("parked compensate {id} {seen}"));
+        commands.push(format!("orderctl parked compensate {id} {seen} {why}"));
     }
     commands
 }

@@ -10,6 +10,8 @@ use crate::environment;
 
 /// Exit code: something went wrong.
 pub const FAILED: u8 = 1;
+/// Exit code: it was asked for in a way that cannot be done.
+pub const USAGE: u8 = 2;
 /// Exit code: there is no such order, SKU, queue.
 pub const NOT_FOUND: u8 = 3;
 

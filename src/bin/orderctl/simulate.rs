@@ -10,13 +10,14 @@ use order_processor::local::ledger::Invariant;
 use order_processor::local::simulation::{self, Outcome, Plan, Shrunk};
 use serde_json::{Value, json};
 
+use crate::failure;
 use crate::report::{Report, paint, print_text};
 
 /// Run the function under faults at random, in virtual time: the same seed gives the same run
 ///
 /// Several workers with clocks that differ meet duplicates, conflicts, poison, declined cards, sold-out SKUs,
 /// cancellations, crashes, freezes, lost requests and answers, lost deletions, dead letters, redrives, parked orders
-/// that are resumed, and records that expire: 46 days in a few seconds. Every write is checked as it is applied, and
+/// that are resumed, and records that expire: seven weeks in a minute. Every write is checked as it is applied, and
 /// the books at the end. A failure is repeated with less and less of it, and told as one command.
 #[derive(Debug, Args)]
 pub struct Simulate {
@@ -56,6 +57,12 @@ fn probability(text: &str) -> Result<f64, String> {
 impl Simulate {
     /// Runs, and shrinks what fails.
     pub async fn run(&self) -> Result<Report> {
+        if let Some(number) = self.only_orders.iter().flatten().find(|number| **number > self.orders) {
+            return Err(failure::usage(format!(
+                "--only-orders {number}: there are orders 1 to {}",
+                self.orders
+            )));
+        }
         let plan = self.plan();
         let workers = plan.workers;
         eprintln!("{} orders, {workers} workers, faults {}, seed {}", plan.orders, plan.faults, plan.seed);

@@ -148,10 +148,10 @@ fn last(record: &Record) -> Option<Event> {
         Status::Rejected => event("rejected", record.result.clone().unwrap_or_default()),
         Status::Parked => event("parked", record.parked_reason.clone().unwrap_or_default()),
         Status::InProgress | Status::Compensating => {
-            let until = record.lease_until_ms.map_or(String::new(), |until| {
-                format!("{} is due; leased until {}", record.step, until.to_rfc3339())
-            });
-            Some(Event { at: None, what: "unfinished".to_owned(), detail: until })
+            let lease = get::leased_until(record).map(|until| format!("leased until {}", until.to_rfc3339()));
+            let lease = lease.unwrap_or_else(|| "nobody is at work on it".to_owned());
+            let detail = format!("{} is due; {lease}", record.step);
+            Some(Event { at: None, what: "unfinished".to_owned(), detail })
         }
     }
 }

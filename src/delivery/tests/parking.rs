@@ -9,10 +9,16 @@ fn paying(scene: &Scene) -> Play<'_> {
 
 #[track_caller]
 fn parks(play: Play<'_>, reason: &str) {
+    parks_and_tells(play, reason, reason);
+}
+
+/// With `reason` on the record, and `why` in the log.
+#[track_caller]
+fn parks_and_tells(play: Play<'_>, reason: &str, why: &str) {
     let held = play.course.held().cloned().unwrap();
     assert_eq!(*play.write(), protocol::park(&held, reason, "{the message}", NOW));
     let play = play.applied();
-    play.ends_with(&Disposition::Parked { reason: Some(reason.to_owned()) });
+    play.ends_with(&Disposition::Parked { reason: Some(why.to_owned()) });
     assert_eq!((play.end().attempt, play.end().took_over), (Some(2), true));
 }
 
@@ -37,7 +43,7 @@ fn a_callee_that_is_down_brings_the_message_back_until_its_last_receive_and_then
     let down = || Ending::Unavailable("down".to_owned());
     gives_up(paying(&before_last).called(down()), &retry("down"));
     let last = Scene { receive_count: 20, ..Scene::new() };
-    parks(paying(&last).called(down()), "retries_exhausted");
+    parks_and_tells(paying(&last).called(down()), "retries_exhausted", "retries_exhausted: down");
 }
 
 #[test]
@@ -48,7 +54,8 @@ fn a_table_that_does_not_answer_an_owners_write_counts_as_down() {
     let concluding = paying(&before_last).called(Ending::Done(paid()));
     gives_up(concluding.then(no_answer()), &retry("throttled"));
     let last = Scene { receive_count: 20, ..Scene::new() };
-    parks(paying(&last).called(Ending::Done(paid())).then(no_answer()), "retries_exhausted");
+    let unanswered = paying(&last).called(Ending::Done(paid())).then(no_answer());
+    parks_and_tells(unanswered, "retries_exhausted", "retries_exhausted: throttled");
 }
 
 #[test]
@@ -60,7 +67,8 @@ fn a_delivery_that_runs_out_of_time_stops_at_its_checkpoint() {
     let unanswered = paying(&before_last).called(Ending::Done(paid())).out_of_time().applied();
     unanswered.then(Event::NoAnswer("throttled".to_owned())).ends_with(&Disposition::Deferred);
     let last = Scene { receive_count: 20, ..Scene::new() };
-    parks(paying(&last).called(Ending::Done(paid())).out_of_time().applied(), "retries_exhausted");
+    let late = paying(&last).called(Ending::Done(paid())).out_of_time().applied();
+    parks_and_tells(late, "retries_exhausted", "retries_exhausted: no time left");
 }
 
 #[test]

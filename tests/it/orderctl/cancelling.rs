@@ -4,7 +4,7 @@ use order_processor::record::{Record, Status};
 use serde_json::json;
 
 use super::World;
-use super::orders::completed;
+use super::orders::{completed, parked};
 use super::parked::{claimed, signed};
 
 #[tokio::test]
@@ -55,10 +55,19 @@ async fn nobody_changes_an_order_without_a_name() {
     let world = World::new().await;
     world.put(&Record { status: Status::InProgress, ..claimed("ord-1") }).await;
     let run = world.run(&["cancel", "ord-1", "--why", "as agreed"]).await;
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 2);
     assert!(run.err.contains("--who"), "{}", run.err);
     let endpoint = format!("http://{}", world.address);
     let arguments = ["--endpoint", endpoint.as_str(), "cancel", "ord-1", "--why", "as agreed"];
     assert_eq!(super::run_in(&[("USER", "eve")], &arguments, "").await.code, 0);
     assert_eq!(world.record("ord-1").await.cancel_requested.as_deref(), Some("eve"));
+}
+
+#[tokio::test]
+async fn a_parked_order_is_not_cancelled_but_turned_back() {
+    let world = World::new().await;
+    world.put(&parked("ord-1")).await;
+    let run = world.run(&signed(&["cancel", "ord-1"])).await;
+    assert!(run.code == 1 && run.err.contains("parked show ord-1"), "{run:?}");
+    assert_eq!(world.record("ord-1").await, parked("ord-1"));
 }

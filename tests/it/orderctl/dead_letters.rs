@@ -116,10 +116,10 @@ async fn one_message_is_shown_in_full() {
 async fn a_redrive_sends_what_has_hope_without_our_attributes_and_leaves_the_rest() {
     let (world, dlq) = one_of_each().await;
     let dry = world.json(&["dlq", "redrive", "--dry-run"]).await;
-    assert_eq!(dry["counts"], json!({ "left": 2, "redriven": 5 }));
+    assert_eq!(dry["counts"], json!({ "left": 2, "would_be_redriven": 5 }));
     assert!(world.bodies().await.is_empty());
     let run = world.run(&["dlq", "redrive", "--rate", "1000", "--json"]).await;
-    assert_eq!((run.code, &run.document()["counts"]), (0, &dry["counts"]), "{run:?}");
+    assert_eq!((run.code, &run.document()["counts"]), (0, &json!({ "left": 2, "redriven": 5 })), "{run:?}");
     let left: Vec<String> =
         world.messages(&dlq).await.into_iter().map(|message| message.body.unwrap()).collect();
     assert!(left.len() == 2 && left.iter().all(|body| body.contains("conflict") || body.contains("invalid")));
@@ -199,4 +199,25 @@ async fn between_fifo_queues_a_message_stays_in_its_group() {
     use aws_sdk_sqs::types::MessageSystemAttributeName::MessageGroupId;
     let [message] = &world.messages(&orders).await[..] else { panic!("one message") };
     assert_eq!(message.attributes.as_ref().unwrap()[&MessageGroupId], "ord-1");
+}
+
+#[tokio::test]
+async fn only_what_could_do_nothing_is_deleted() {
+    let (world, dlq) = one_of_each().await;
+    let settled = ["answered", "conflict", "invalid"];
+    let expected = |outcome| -> BTreeMap<&str, &str> {
+        let left = ["parked", "resume", "run", "once-future"].map(|order| (order, "left"));
+        settled.map(|order| (order, outcome)).into_iter().chain(left).collect()
+    };
+    let look = world.json(&["dlq", "delete", "--all", "--dry-run"]).await;
+    assert_eq!(by_order(&look, "outcome"), expected("would_be_deleted"));
+    let all = world.json(&["dlq", "list"]).await;
+    assert_eq!(all["messages"].as_array().unwrap().len(), 7, "a dry run deletes nothing");
+    let some = world.json(&["dlq", "delete", "--reason", "conflict"]).await;
+    assert_eq!((&some["deleted"], by_order(&some, "outcome").len()), (&json!(1), 1));
+    let rest = world.run(&["dlq", "delete", "--all"]).await;
+    assert!(rest.code == 0 && rest.out.contains("2 of 6 deleted"), "{rest:?}");
+    assert_eq!(world.messages(&dlq).await.len(), 4);
+    let which = world.run(&["dlq", "delete"]).await;
+    assert!(which.code == 2 && which.err.contains("--all"), "{which:?}");
 }

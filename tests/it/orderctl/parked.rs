@@ -60,9 +60,9 @@ async fn parked_orders_are_listed_by_reason_and_shown_with_what_can_be_done() {
     assert_eq!(
         possible,
         json!([
-            "parked resume ord-2 --seen 1",
-            "parked mark-done ord-2 charge_payment --outcome payment_id=... --seen 1",
-            "parked mark-not-done ord-2 charge_payment --seen 1",
+            "orderctl parked resume ord-2 --seen 1 --why TEXT",
+            "orderctl parked mark-done ord-2 charge_payment --outcome payment_id=... --seen 1 --why TEXT",
+            "orderctl parked mark-not-done ord-2 charge_payment --seen 1 --why TEXT",
         ]),
         "it cannot be turned back before it is known whether it is charged"
     );
@@ -190,7 +190,7 @@ async fn a_wrong_statement_is_refused_and_a_step_marked_not_done_is_due_again() 
     let world = World::new().await;
     world.put(&parked("ord-1")).await;
     let nothing = world.run(&signed(&["parked", "mark-done", "ord-1", "charge_payment"])).await;
-    assert!(nothing.code == 1 && nothing.err.contains("--outcome payment_id="), "{nothing:?}");
+    assert!(nothing.code == 2 && nothing.err.contains("--outcome payment_id="), "{nothing:?}");
     let other = world.run(&signed(&["parked", "mark-not-done", "ord-1", "dispatch_shipment"])).await;
     assert!(other.code == 1 && other.err.contains("charge_payment is due"), "{other:?}");
     assert_eq!(world.record("ord-1").await, parked("ord-1"));

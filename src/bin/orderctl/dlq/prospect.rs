@@ -105,6 +105,11 @@ impl Prospect {
         }
     }
 
+    /// Whether the order is answered, so that the message is not needed any more.
+    pub fn is_answered(&self) -> bool {
+        *self == Prospect::AnsweredAlready
+    }
+
     /// Whether the message would only come back.
     pub fn is_hopeless(&self) -> bool {
         matches!(self, Prospect::Invalid | Prospect::Conflict | Prospect::Stale | Prospect::Future)

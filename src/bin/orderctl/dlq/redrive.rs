@@ -40,7 +40,7 @@ struct Line {
     order_id: Option<String>,
     reason: &'static str,
     would: &'static str,
-    /// `redriven`, `left` (hopeless), `sent_not_deleted`, `failed`.
+    /// `redriven` (on a dry run `would_be_redriven`), `left` (hopeless), `sent_not_deleted`, `failed`.
     outcome: &'static str,
     detail: String,
 }
@@ -92,7 +92,7 @@ impl Redrive {
             return ("left", None);
         }
         if self.dry_run {
-            return ("redriven", None);
+            return ("would_be_redriven", None);
         }
         sending.ticks.tick().await;
         match mailbox.is_overdue() {
@@ -144,7 +144,8 @@ fn report(lines: &[Line], dry_run: bool) -> Report {
     let document = json!({ "dry_run": dry_run, "counts": counts, "prospects": prospects, "messages": lines });
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
     let would = if dry_run { "would be " } else { "" };
-    let redriven = counts.get("redriven").copied().unwrap_or(0);
+    let redriven =
+        ["redriven", "would_be_redriven"].iter().filter_map(|outcome| counts.get(outcome)).sum::<u64>();
     let text = format!("{}{redriven} of {} {would}redriven", columns(&rows), lines.len());
     let bad = lines.iter().any(|line| matches!(line.outcome, "failed" | "sent_not_deleted"));
     Report::new(document, text).failed(bad)

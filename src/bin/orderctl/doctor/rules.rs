@@ -88,11 +88,15 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
         what,
         fix: (level != Level::Ok).then(|| fix.to_owned()),
     });
+    // Without the queue and the table, nothing is known.
+    let blind = facts.source.is_none() && facts.ttl_attribute.is_none();
     let unread = facts.unread.iter().map(|(what, why)| Finding {
         rule: "access",
-        level: Level::Unknown,
+        level: if blind { Level::Error } else { Level::Unknown },
         what: format!("{what} could not be read: {why}"),
-        fix: Some("use credentials that may read it".to_owned()),
+        fix: Some(
+            "name what is deployed, with --stack NAME, and use credentials that may read it".to_owned(),
+        ),
     });
     judged.chain(clock).chain(unread).collect()
 }

@@ -1,6 +1,6 @@
 //! What a person states about the step that is due, having looked at the provider.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use order_processor::order::OrderId;
 use order_processor::protocol::{self, Statement};
@@ -8,6 +8,7 @@ use order_processor::record::{Outcome, Record};
 use order_processor::services::{self, payment, warehouse};
 
 use crate::change::{Change, Changed};
+use crate::failure;
 use crate::report::Report;
 use crate::target::Target;
 
@@ -76,7 +77,10 @@ impl MarkDone {
                 let key = format!("{}:{}", self.order_id, self.step);
                 Ok(facts.and(SHIPMENT_ID, warehouse::shipment_id(&key)))
             }
-            Some(name) => bail!("what came of {} must be stated: --outcome {name}=...", self.step),
+            Some(name) => Err(failure::usage(format!(
+                "what came of {} must be stated: --outcome {name}=...",
+                self.step
+            ))),
             None => Ok(facts),
         }
     }
@@ -119,6 +123,10 @@ fn meaning(changed: &Changed, step: &str) -> String {
             format!("once resumed, it goes on at {}", changed.after.step)
         }
         Some(_) => format!("once resumed, it goes on from {step} without calling it"),
+        None if changed.after.cancel_requested.is_some() => format!(
+            "once resumed, {step} is called as if for the first time, and then undone: somebody asked to cancel. \
+             parked compensate turns it back without that"
+        ),
         None => format!("once resumed, {step} is called as if for the first time"),
     }
 }

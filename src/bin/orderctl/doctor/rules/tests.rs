@@ -207,7 +207,9 @@ fn limits_hold_to_the_last_one() {
 #[test]
 fn what_cannot_be_read_is_said_and_blames_nobody() {
     let unread = vec![("the function", "AccessDenied".to_owned())];
-    let findings = findings(&Facts { unread, ..Facts::default() });
-    assert!(findings.iter().all(|finding| finding.level == Level::Unknown));
-    assert!(findings.iter().any(|finding| finding.what.contains("AccessDenied")));
+    let of = |facts: &Facts| findings(facts).into_iter().find(|finding| finding.rule == "access").unwrap();
+    let finding = of(&Facts { unread: unread.clone(), function: None, ..healthy() });
+    assert!(finding.level == Level::Unknown && finding.what.contains("AccessDenied"), "{finding:?}");
+    // Nothing is healthy of which nothing is known.
+    assert_eq!(of(&Facts { unread, ..Facts::default() }).level, Level::Error);
 }
