@@ -10,7 +10,7 @@ ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BUILD := cargo build --locked --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
+.PHONY: help demo dev test verify test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ dev: ## the local stack, until Ctrl-C
 
 test: ## every test that needs no server outside the build
 	cargo test --locked
+
+verify: ## every proof with its wide bounds, and the report target/verification.md (a quarter of an hour; npm and a JDK)
+	infra/verify.sh
 
 test-stack: ## deploy template.yaml on ministack (AWS_ENDPOINT_URL, else installed from PyPI) and test end to end there
 	$(BUILD)

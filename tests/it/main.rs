@@ -22,6 +22,7 @@ mod model;
 mod mutants;
 mod orderctl;
 mod schema;
+mod side_by_side;
 mod signals;
 mod simulation;
 mod store;

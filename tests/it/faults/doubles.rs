@@ -70,7 +70,7 @@ pub fn in_front_of_each_later_request(played: &Played) -> Vec<Case> {
 
 #[test]
 fn whatever_two_things_happen_the_order_takes_effect_once() {
-    let mut section = Section::new("4-faults-pairs", "Every two faults between any I/Os");
+    let mut section = Section::new("4-faults-2", "Every two faults between any I/Os");
     let mut tally = Tally::default();
     for (name, cases) in
         [("two faults", pairs as fn(Path) -> Vec<Case>), ("a request that lands late", landings)]

@@ -55,7 +55,7 @@ fn in_a_quick_run(cases: Vec<Case>, stride: usize) -> Vec<Case> {
 
 #[test]
 fn whatever_happens_at_any_request_the_order_takes_effect_once() {
-    let mut section = Section::new("4-faults", "Every fault between any two I/Os");
+    let mut section = Section::new("4-faults-1", "Every fault between any two I/Os");
     let singles: Vec<Case> = PATHS
         .into_iter()
         .flat_map(|path| {

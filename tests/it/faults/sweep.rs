@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use order_processor::local::faults::{Fault, Passage};
@@ -13,6 +12,7 @@ use super::case::{Case, kinds, name};
 use super::check::check;
 use super::play::Play;
 use crate::evidence::Section;
+use crate::side_by_side::on_every_core;
 
 /// What became of a case that went well.
 #[derive(Clone, Debug)]
@@ -77,32 +77,12 @@ async fn play_to_the_end(case: &Case) -> (Played, Vec<String>) {
 /// # Panics
 /// If anything went wrong: the first few are told in full.
 pub fn play_all(cases: &[Case]) -> Vec<Played> {
-    let failures = Mutex::new(Vec::new());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let played: Vec<Played> = std::thread::scope(|scope| {
-        let share = |core| cases.iter().enumerate().skip(core).step_by(cores);
-        let threads: Vec<_> = (0..cores)
-            .map(|core| {
-                let failures = &failures;
-                scope.spawn(move || {
-                    let outcome = |(place, case)| match play(case) {
-                        Ok(played) => Some((place, played)),
-                        Err(failure) => {
-                            failures.lock().unwrap().push(failure);
-                            None
-                        }
-                    };
-                    share(core).filter_map(outcome).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let played = threads.into_iter().flat_map(|thread| thread.join().unwrap());
-        played.collect::<BTreeMap<_, _>>().into_values().collect()
-    });
-    let failures = failures.into_inner().unwrap();
+    let (played, failures): (Vec<_>, Vec<_>) =
+        on_every_core(cases, play).into_iter().partition(Result::is_ok);
+    let failures: Vec<String> = failures.into_iter().filter_map(Result::err).collect();
     let some: Vec<_> = failures.iter().take(5).map(String::as_str).collect();
     assert!(failures.is_empty(), "{} of {} cases failed:\n{}", failures.len(), cases.len(), some.join("\n"));
-    played
+    played.into_iter().flatten().collect()
 }
 
 /// What a number of cases came to.

@@ -51,7 +51,7 @@ fn every_record_of_any_event_has_one_outcome_and_only_failed_ones_are_given_back
         "x",
     ];
     let changed = (changed_json(events, names, values()), select(vec![10_000, 10_000, 10_000, 3000, 20, 0]));
-    fuzz("event", 150, &changed, &BRANCHES, reached, |(event, millis), reached| {
+    fuzz("event", 120, &changed, &BRANCHES, reached, |(event, millis), reached| {
         check(&event, Duration::from_millis(millis), reached)
     });
 }

@@ -150,7 +150,7 @@ impl stateright::Model for Model {
             }
             Action::Land(index) => {
                 let write = world.late_writes.remove(index);
-                match table::write(&mut world, &write, self.removed) {
+                match self.write(&mut world, &write) {
                     Written::Applied(_) => self.reached.mark(Branch::LandedLate),
                     Written::Refused(_) | Written::Short(_) => self.reached.mark(Branch::LateRefused),
                 }
@@ -263,7 +263,7 @@ impl Model {
                     None => return,
                 }
             }
-            Command::Write(write) => Event::Written(table::write(world, write, self.removed)),
+            Command::Write(write) => Event::Written(self.write(world, write)),
             Command::Call(due) if self.unsettled(due) => Event::Called(Ending::Refused(Refusal::cancelled())),
             Command::Call(due) => Event::Called(self.process(world, run.message, due, accepts)),
             Command::End(_) => return,
@@ -294,7 +294,7 @@ impl Model {
         }
         let mut alone = write.clone();
         alone.stock.clear();
-        Some(table::write(world, &alone, None))
+        Some(self.write(world, &alone))
     }
 
     fn fail(&self, world: &mut World, index: usize, fault: Fault) {
@@ -303,16 +303,16 @@ impl Model {
         let unavailable = || Event::Called(Ending::Unavailable("no answer".to_owned()));
         match (&*run.command, fault) {
             (Command::Write(write), Fault::Repeat) => {
-                table::write(world, write, self.removed);
+                self.write(world, write);
                 self.reached.mark(Branch::ResponseLost);
                 world.runs[index].phase = Phase::Retrying;
             }
             (Command::Write(write), Fault::LoseResponse) => {
-                table::write(world, write, self.removed);
+                self.write(world, write);
                 world.runs[index].phase = Phase::Looking;
             }
             (Command::Write(write), Fault::LoseThenThrottle) => {
-                table::write(world, write, self.removed);
+                self.write(world, write);
                 self.feed(world, index, no_answer(), false);
             }
             (Command::Write(write), Fault::Late) => {

@@ -28,6 +28,20 @@ const LEASE: Duration = Duration::from_millis(500);
 /// What a delivery is that comes after every lease.
 const PAST_THE_LEASE: Duration = Duration::from_secs(1);
 
+/// Where a delivery stands, and what it does next.
+#[derive(Clone)]
+pub struct Decision {
+    course: Kept<Course>,
+    command: Kept<Command>,
+    branch: Option<Branch>,
+}
+
+impl Decision {
+    fn of((course, command): (Course, Command), branch: Option<Branch>) -> Self {
+        Decision { course: Kept::new(course), command: Kept::new(command), branch }
+    }
+}
+
 /// The orders behind the messages.
 #[derive(Clone, Debug)]
 pub struct Orders {
@@ -99,9 +113,10 @@ impl Model {
         world.begun += 1;
         let number = world.begun;
         let moment = Moment { now: now(world.day, number), call: Some(LEASE) };
-        let (course, command) =
-            self.with_job(world.day, (number, message, last), |job| Course::begin(job, moment));
-        let (course, command) = (Kept::new(course), Kept::new(command));
+        let job = (number, message, last);
+        let Decision { course, command, .. } = self.decisions.recall(&(moment.now, job), || {
+            Decision::of(self.with_job(world.day, job, |job| Course::begin(job, moment)), None)
+        });
         let run = Run { number, message, last, course, command, phase: Phase::Ready };
         world.runs.push(run);
         self.settle_end(world, world.runs.len() - 1);
@@ -110,14 +125,12 @@ impl Model {
     /// The run's command came to `event`; `late` is a worker that looks at leases after they are over.
     pub fn feed(&self, world: &mut World, index: usize, event: Event, late: bool) {
         let run = world.runs[index].clone();
-        self.note(&run, &event);
         let event = self.bend_event(world, &run, event);
         let now = now(world.day, run.number);
         let moment = Moment { now: if late { now + PAST_THE_LEASE } else { now }, call: Some(LEASE) };
-        let course = (*run.course).clone();
-        let had_it = course.held().is_some();
-        let (course, command) = self
-            .with_job(world.day, (run.number, run.message, run.last), |job| course.next(job, event, moment));
+        let had_it = run.course.held().is_some();
+        let Decision { course, command, branch } = self.decided(world.day, &run, &event, moment);
+        branch.into_iter().for_each(|branch| self.reached.mark(branch));
         if !had_it && course.held().is_some() {
             self.reached.mark(if course.held().is_some_and(|held| held.attempts > 1) {
                 Branch::TakenOver
@@ -127,8 +140,18 @@ impl Model {
             self.check_owner(world, run.message);
         }
         let run = &mut world.runs[index];
-        (run.course, run.command, run.phase) = (Kept::new(course), Kept::new(command), Phase::Ready);
+        (run.course, run.command, run.phase) = (course, command, Phase::Ready);
         self.settle_end(world, index);
+    }
+
+    /// What the shipped course decides. It is pure, so what it once decided is remembered.
+    fn decided(&self, day: Day, run: &Run, event: &Event, moment: Moment) -> Decision {
+        let job = (run.number, run.message, run.last);
+        self.decisions.recall(&(&run.course, event, moment.now, job), || {
+            let branch = self.branch(run, event);
+            let course = (*run.course).clone();
+            Decision::of(self.with_job(day, job, |job| course.next(job, event.clone(), moment)), branch)
+        })
     }
 
     /// The first that owned the order is the order; another payload must never own it.
@@ -139,24 +162,29 @@ impl Model {
         }
     }
 
-    fn note(&self, run: &Run, event: &Event) {
+    /// The branch that a refused write takes.
+    fn branch(&self, run: &Run, event: &Event) -> Option<Branch> {
         let (Event::Written(Written::Refused(Some(found))), Command::Write(write)) = (event, &*run.command)
         else {
-            return;
+            return None;
         };
-        let order = self.orders.get(run.message);
-        let me = Owner(format!("w{}", run.number));
         if run.course.held().is_some() {
-            self.reached.mark(match protocol::on_refused(write, Some(found)) {
+            return Some(match protocol::on_refused(write, Some(found)) {
                 Refused::Written => Branch::OwnWriteRecognised,
                 Refused::Cancelled => Branch::CancellationSeen,
                 Refused::Finished { .. } | Refused::Lost { .. } => Branch::LeaseLost,
             });
-        } else if let Existing::Mine(_) =
-            protocol::on_existing(&self.workflow, (**found).clone(), &me, &order.fingerprint(), UnixMillis(0))
-        {
-            self.reached.mark(Branch::OwnClaimRecognised);
         }
+        let order = self.orders.get(run.message);
+        let me = Owner(format!("w{}", run.number));
+        let existing = protocol::on_existing(
+            &self.workflow,
+            (**found).clone(),
+            &me,
+            &order.fingerprint(),
+            UnixMillis(0),
+        );
+        matches!(existing, Existing::Mine(_)).then_some(Branch::OwnClaimRecognised)
     }
 
     /// What the run is told without the guard.

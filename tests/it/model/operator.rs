@@ -10,7 +10,6 @@ use super::checker::Action;
 use super::course::now;
 use super::guards::Removed;
 use super::reached::Branch;
-use super::table;
 use super::world::{Answer, Kept, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +92,7 @@ impl Model {
 
     pub fn operate(&self, world: &mut World, index: usize) {
         let write = world.operators.remove(index);
-        match table::write(world, &write, self.removed) {
+        match self.write(world, &write) {
             Written::Applied(_) => {
                 world.acts += 1;
                 self.reached.mark(match (&write.before, &write.after) {

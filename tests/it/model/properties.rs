@@ -27,11 +27,9 @@ const LAWS: [Law; 13] = [
     ("shipped under one key with one content", |_, world| world.callees.shipments.len() <= 1),
     ("the customer is told one thing", |_, world| world.callees.told.len() <= 1),
     ("the customer is told how the order really ends", |_, world| {
-        let told = |status: &str| {
-            world.callees.told.iter().any(|(_, body)| body.contains(&format!("\"status\":\"{status}\"")))
-        };
-        let wrong = if is(world, Status::Completed) { "rejected" } else { "completed" };
-        !world.is_finished() || !told(wrong)
+        let completed = is(world, Status::Completed);
+        let wrong = if completed { "\"status\":\"rejected\"" } else { "\"status\":\"completed\"" };
+        !world.is_finished() || !world.callees.told.iter().any(|(_, body)| body.contains(wrong))
     }),
     ("after the shipment the order only goes forward", |_, world| {
         let turned = world.record.as_ref().is_some_and(|record| {

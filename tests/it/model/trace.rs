@@ -118,16 +118,24 @@ fn record(world: &World) -> String {
 
 fn state(world: &World) -> String {
     let callees = &world.callees;
-    let told: Vec<&str> = callees.told.iter().map(|(_, body)| body.as_str()).collect();
+    let told: Vec<String> = callees.told.iter().map(|(_, body)| told(body)).collect();
     let ended = world.finished.as_ref().map_or("unfinished".to_owned(), |record| record.status.to_string());
     let broken = world.broken.map_or(String::new(), |what| format!("; {what}"));
     format!(
-        "order {ended}, {} charged, {} refunded, {} shipped, stock {:?} of {:?}, told {told:?}, {} answers{broken}",
+        "order {ended}, {} charged, {} refunded, {} shipped, stock {:?} of {:?}, told [{}], {} answers{broken}",
         callees.charges,
         callees.refunds,
         callees.shipments.len(),
         world.stock,
         world.supplied,
+        told.join(", "),
         world.answers.len()
     )
+}
+
+/// What a notification says, without what every one says.
+fn told(body: &str) -> String {
+    let body: serde_json::Value = serde_json::from_str(body).expect("a notification is JSON");
+    let reason = body["reason"].as_str().map_or(String::new(), |reason| format!(" ({reason})"));
+    format!("{}{reason}", body["status"].as_str().unwrap_or_default())
 }

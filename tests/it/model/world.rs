@@ -3,10 +3,11 @@
 //! Everything that is decided is decided by the shipped [`Course`] and the shipped writes; this plays DynamoDB, which
 //! applies a write if its condition holds, and callees, which recognise a key.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use order_processor::delivery::{Command, Course};
 use order_processor::protocol::Write;
@@ -16,11 +17,36 @@ use order_processor::record::{Fence, Outcome, Record, Refusal};
 #[derive(Clone)]
 pub struct Kept<T>(Arc<(u64, T)>);
 
+/// What a pure function gave for what it was asked, so that it is asked once.
+pub struct Memory<T>(Mutex<HashMap<u64, T>>);
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Memory(Mutex::default())
+    }
+}
+
+impl<T: Clone> Memory<T> {
+    pub fn recall(&self, asked: &impl Hash, function: impl FnOnce() -> T) -> T {
+        let asked = hash(asked);
+        let known = self.0.lock().unwrap().get(&asked).cloned();
+        known.unwrap_or_else(|| {
+            let given = function();
+            self.0.lock().unwrap().insert(asked, given.clone());
+            given
+        })
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl<T: Hash> Kept<T> {
     pub fn new(value: T) -> Self {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        Kept(Arc::new((hasher.finish(), value)))
+        Kept(Arc::new((hash(&value), value)))
     }
 }
 
