@@ -24,15 +24,16 @@ done
   echo 'pub mod store { use serde_dynamo::AttributeValue; mod expression; }'
 } >"$core/src/lib.rs"
 
+cargo_mutants=$(infra/tools.sh cargo-mutants)
 # Few random cases, always the same: what fails a test today fails it tomorrow.
 export PROPTEST_CASES=16 PROPTEST_RNG_SEED=1 PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 export RUSTFLAGS=--cap-lints=allow RUST_BACKTRACE=0
-cargo_mutants=$(infra/tools.sh cargo-mutants)
+unset CARGO_TARGET_DIR # each job builds in a folder of its own
 echo "verify-mutants.sh: the tests of the core as it is" >&2
 cargo test --quiet --manifest-path "$core/Cargo.toml" >&2
 status=0
 "$cargo_mutants" mutants --dir "$core" --output target/mutants --exclude src/services.rs \
-  --jobs "${JOBS:-$(nproc)}" --copy-target=true --baseline=skip --timeout 20 --build-timeout 120 \
+  --jobs "$(getconf _NPROCESSORS_ONLN)" --copy-target=true --baseline=skip --timeout 20 --build-timeout 120 \
   --colors never --no-times >&2 || status=$?
 case $status in 0 | 2 | 3) ;; *) echo "verify-mutants.sh: cargo-mutants ended with $status" >&2; exit 1 ;; esac
 
@@ -47,11 +48,13 @@ survived=$(sed -E 's/^([^:]+):[0-9]+:[0-9]+:/\1:/' "$found/missed.txt" | sorted)
 explained=$(sed -n "s/^- \`\(.*\)\`\$/\1/p" tests/mutants/survivors.md | sorted)
 unexplained=$(comm -13 <(sorted <<<"$explained") <(sorted <<<"$survived"))
 caught_by_now=$(comm -23 <(sorted <<<"$explained") <(sorted <<<"$survived"))
-[ "$(count caught)" -gt 0 ] || { echo "verify-mutants.sh: no mutant was tested" >&2; exit 1; }
-all=$(($(count caught) + $(count timeout) + $(count missed) + $(count unviable)))
+[ -s "$found/caught.txt" ] || { echo "verify-mutants.sh: no mutant was tested" >&2; exit 1; }
+all=$(cat "$found"/{caught,timeout,missed,unviable}.txt)
+files=$(cut -d: -f1 <<<"$all" | sort -u)
 {
   printf '## Mutants of the pure core\n\n'
-  echo "- $all mutants of $(find "$core/src" -name '*.rs' ! -name 'tests.rs' ! -path '*/tests/*' ! -name services.rs ! -name lib.rs | wc -l) files: $(count caught) fail a test, $(count timeout) run out of time, $(count unviable) do not compile, $(count missed) survive"
+  echo "- $(wc -l <<<"$all") mutants of $(wc -l <<<"$files") files: $(count caught) fail a test, $(count timeout) run out of time, \
+$(count unviable) do not compile, $(count missed) survive"
   each "survives" "$survived"
   each "NOT EXPLAINED" "$unexplained"
   each "explained, but does not survive" "$caught_by_now"
