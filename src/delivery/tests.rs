@@ -202,7 +202,7 @@ fn a_new_order_is_claimed_and_goes_from_step_to_step_until_it_is_completed() {
         panic!("{:?}", play.end());
     };
     assert!(result.contains(r#""payment_id":"pi_1","shipment_id":"shp_1""#), "{result}");
-    assert_eq!((play.end().attempt, play.end().took_over), (Some(1), false));
+    assert_eq!((play.end().attempt, play.end().took_over, play.end().lost_lease), (Some(1), false, false));
 }
 
 /// A play at each stage, with what it says it is doing and the events that belong there.

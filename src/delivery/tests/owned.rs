@@ -170,9 +170,10 @@ fn a_worker_that_lost_its_lease_writes_and_calls_nothing_more() {
         for play in [reserving, concluding, parking] {
             let play = play.refused(found.clone());
             play.ends_with(&disposition);
-            assert_eq!(play.end().attempt, Some(1));
+            assert_eq!((play.end().attempt, play.end().lost_lease), (Some(1), true));
         }
     }
     let gone = scene.begin().applied().then(Event::Written(Written::Refused(None)));
     gone.ends_with(&lost());
+    assert!(gone.end().lost_lease);
 }

@@ -42,7 +42,7 @@ fn an_order_that_may_not_be_claimed_is_only_looked_for() {
     let scene = Scene { may_claim: false, ..Scene::new() };
     let none = found(scene.begin(), None);
     none.ends_with(&retry("the order has no record"));
-    assert_eq!((none.end().attempt, none.end().took_over), (None, false));
+    assert_eq!((none.end().attempt, none.end().took_over, none.end().lost_lease), (None, false, false));
     let there = found(scene.begin(), Some(scene.left_at(Status::InProgress, CHARGE)));
     assert_eq!(there.write().after.owner, scene.claimant.owner, "it is taken over");
 }

@@ -26,7 +26,9 @@ fn parks_and_tells(play: Play<'_>, reason: &str, why: &str) {
 fn gives_up(play: Play<'_>, disposition: &Disposition) {
     let held = play.course.held().cloned().unwrap();
     assert_eq!(*play.write(), protocol::give_up(&held, NOW));
-    play.applied().ends_with(disposition);
+    let play = play.applied();
+    play.ends_with(disposition);
+    assert!(!play.end().lost_lease);
 }
 
 #[test]
@@ -101,7 +103,9 @@ fn parking_that_fails_brings_the_message_back() {
     let parking = || paying(&scene).called(Ending::Unknown("who knows".to_owned()));
     let shortage = protocol::Shortage { sku: "mug".parse().unwrap(), wanted: 2, left: None };
     for event in [Event::NoAnswer("throttled".to_owned()), Event::Written(Written::Short(shortage))] {
-        parking().then(event).ends_with(&retry("parking failed (who knows)"));
+        let failed = parking().then(event);
+        failed.ends_with(&retry("parking failed (who knows)"));
+        assert!(!failed.end().lost_lease);
     }
 }
 
