@@ -63,6 +63,7 @@ commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   printf '\n| rung | what | result | tests | time | processor time |\n|---|---|---|---|---|---|\n'
   printf '%s\n' "${table[@]}" ""
   for name in "${failed[@]}"; do
+    # shellcheck disable=SC2016 # the backquotes are Markdown's
     printf '## What failed: %s\n\nThe end of `%s/%s.log`:\n\n```text\n' "$name" "$logs" "$name"
     tail -60 "$logs/$name.log"
     printf '```\n\n'
