@@ -82,6 +82,22 @@ fn a_finish_that_is_under_way_while_its_owner_gives_up_is_the_one_answer() {
     }
 }
 
+/// A worker dies; its successor's takeover is applied, sent again by the SDK, and the successor dies as well. What was
+/// sent again lands in front of every request of the one after that.
+#[test]
+fn a_takeover_that_lands_once_more_takes_nothing_from_the_next_owner() {
+    let overtaken: Case =
+        "happy 1:CrashAfter 3:LoseResponse 4:LandLate@end 5:Hang 7:CrashBefore".parse().unwrap();
+    let played = sweep::play(&overtaken).unwrap();
+    assert_eq!((played.deliveries, played.requests.len()), (3, 16));
+    for number in 8..=played.requests.len() {
+        let mut case = overtaken.clone();
+        case.strikes[2].fault = Fault::LandLate(Landing::Before(number));
+        let played = sweep::play(&case).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(played.deliveries, 3, "{case}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_resume_that_crashed_before_it_sent_the_message_loses_nothing() {
     let case: Case = "last-receive 3:LoseResponse".parse().unwrap();
