@@ -161,7 +161,8 @@ fn scenes() -> Vec<Scene> {
     };
     // What does not fit with everything above it, once more with less beside it and one fault more.
     let cancel_in_trouble = Scene { deliveries: 2, faults: 2, ..cancel.clone() };
-    let days_of_trouble = Scene { messages: vec![Message::Original], faults: 2, ..days.clone() };
+    let days_of_trouble =
+        Scene { messages: vec![Message::Original], deliveries: 2, faults: 2, ..days.clone() };
     let mut scenes = vec![faults, stock, cancel, parked, others, days];
     scenes.extend([cancel_in_trouble, days_of_trouble].into_iter().filter(|_| wide));
     scenes
