@@ -115,9 +115,9 @@ impl Batches {
         }
     }
 
-    /// The same, and what becomes of each batch is told in metrics.
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Batches { metrics: Some(metrics), ..self }
+    /// The same, and what becomes of each batch is told in these metrics, if any.
+    pub fn measured_by(self, metrics: Option<Metrics>) -> Self {
+        Batches { metrics, ..self }
     }
 
     /// Handles the records of `event` and says which of them SQS shall deliver again.
@@ -190,10 +190,10 @@ impl Batches {
     }
 
     fn pronounce(&self, work: &Work<'_>, index: usize, verdict: &Verdict) {
-        let message = &work.messages[index];
+        let (message, pronounced) = (&work.messages[index], &work.verdicts[index]);
         let verdict = Verdict { took: message.started.elapsed(), ..verdict.clone() };
-        if work.verdicts[index].set(verdict.clone()).is_ok() {
-            self.log(message, &verdict);
+        if let (Ok(()), Some(verdict)) = (pronounced.set(verdict), pronounced.get()) {
+            self.log(message, verdict);
         }
     }
 

@@ -10,8 +10,8 @@ mod write;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::order::{Fingerprint, Order};
-use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, Record, Refusal, Status, order_key};
+use crate::order::{Fingerprint, Order, OrderId};
+use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, RELEASED, Record, Refusal, Status, order_key};
 use crate::workflow::{Position, StepId, Workflow};
 
 pub use operator::{
@@ -27,6 +27,12 @@ pub struct Claimant {
     pub owner: Owner,
     /// The end of this worker's life and a grace.
     pub lease_until: UnixMillis,
+}
+
+/// By what a callee recognises a repeat of a step or undo. No fence, no attempt, no time: a worker that wakes up late and
+/// its successor ask for one effect.
+pub fn idempotency_key(id: &OrderId, step: &str) -> String {
+    format!("{id}:{step}")
 }
 
 /// The write that makes a message an order.
@@ -309,7 +315,7 @@ pub fn park(held: &Record, reason: &str, message: &str, now: UnixMillis) -> Writ
 
 /// The order is free for the next delivery of its message.
 pub fn give_up(held: &Record, now: UnixMillis) -> Write {
-    let after = Record { lease_until_ms: Some(UnixMillis(0)), updated_at_ms: now, ..held.clone() };
+    let after = Record { lease_until_ms: Some(RELEASED), updated_at_ms: now, ..held.clone() };
     let guard = Guard { status: Status::UNFINISHED.to_vec(), step: Vec::new(), ..mine(held) };
     update(guard, held, after)
 }

@@ -167,6 +167,9 @@ impl Outcome {
 #[serde(transparent)]
 pub struct Outcomes(BTreeMap<String, Outcome>);
 
+/// Where the lease of an order ends that its owner gave up: long ago, so that anybody may go on with it.
+pub const RELEASED: UnixMillis = UnixMillis(0);
+
 /// The key in [`Outcomes`] under which the refusal stands. No step has this name.
 pub const REFUSAL: &str = "refusal";
 

@@ -23,10 +23,7 @@ async fn main() -> Result<(), Error> {
     telemetry::start(&config.log_level);
     let metrics = telemetry::metrics(&config);
     let batches = match function::start(config).await {
-        Ok(batches) => match metrics {
-            Some(metrics) => batches.measured_by(metrics),
-            None => batches,
-        },
+        Ok(batches) => batches.measured_by(metrics),
         Err(error) => {
             eprintln!("{error}");
             std::process::exit(1);

@@ -151,7 +151,7 @@ impl Hold {
             true => moment.now.since(self.held.keys_since()),
             false => Duration::ZERO,
         };
-        let key = format!("{}:{}", job.delivery.order.id, self.held.step);
+        let key = protocol::idempotency_key(&job.delivery.order.id, &self.held.step);
         let due = Due { position, held: self.held.clone(), key, key_age, refusal, timeout };
         Ok((Doing::Calling(position), Command::Call(Box::new(due))))
     }

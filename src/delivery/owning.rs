@@ -7,7 +7,7 @@ use super::{Command, Disposition, Event, Job, MAX_FUTURE, Moment, Next, Stage, e
 use crate::clock::UnixMillis;
 use crate::order::Order;
 use crate::protocol::{self, Existing, Written};
-use crate::record::Record;
+use crate::record::{RELEASED, Record};
 
 /// How often a takeover is tried again because another worker was faster. Each try means that somebody else made
 /// progress, so a few are plenty.
@@ -84,7 +84,7 @@ impl Owning {
             }
             Existing::Lapsed(seen) => {
                 let take_over = protocol::take_over(job.workflow, &seen, job.claimant, moment.now);
-                let released = seen.lease_until_ms == Some(UnixMillis(0));
+                let released = seen.lease_until_ms == Some(RELEASED);
                 let taking_over = Owning::TakingOver { races: races + 1, released };
                 (Stage::Owning(taking_over), Command::Write(Box::new(take_over)))
             }

@@ -1,7 +1,7 @@
 //! What people may write: cancel, and what to do with a parked order. Each is a conditional write like any other.
 
 use crate::clock::UnixMillis;
-use crate::record::{Intervention, Outcome, REFUSAL, Record, Refusal, Status};
+use crate::record::{Intervention, Outcome, REFUSAL, RELEASED, Record, Refusal, Status};
 use crate::workflow::{Effect, Event, Move, Position, StepId, Workflow};
 
 use super::{Guard, Write, update};
@@ -100,7 +100,7 @@ pub fn resume(seen: &Record, now: UnixMillis) -> Result<Option<Write>, NotAllowe
     let after = Record {
         status: seen.parked_from.unwrap_or(Status::InProgress),
         fence: seen.fence.next(),
-        lease_until_ms: Some(UnixMillis(0)),
+        lease_until_ms: Some(RELEASED),
         parked_from: None,
         parked_reason: None,
         settled_step: None,

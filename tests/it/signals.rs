@@ -3,3 +3,13 @@
 mod metrics;
 mod secrets;
 mod traces;
+
+use order_processor::local::faults::Faults;
+
+/// Whoever charges panics.
+fn panic_at_the_charge() -> Faults {
+    Faults::planned_by(|passage| {
+        assert!(passage.operation != "POST /v1/payment_intents", "on purpose");
+        None
+    })
+}

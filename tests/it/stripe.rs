@@ -37,6 +37,11 @@ struct Shop {
     asked: Arc<Mutex<Vec<http::Request<Bytes>>>>,
 }
 
+/// A call under a key that is new, with all the time it may want.
+fn call<'a>(order: &'a Order, outcomes: &'a Outcomes, key: &'a str) -> Call<'a> {
+    Call { order, outcomes, refusal: None, key, key_age: FRESH, timeout: LONG, trace: None }
+}
+
 impl Shop {
     async fn open() -> Self {
         let world = World::new().await;
@@ -58,15 +63,7 @@ impl Shop {
         let outcomes = Outcomes::default();
         let key = format!("{}:charge_payment", order.id);
         ChargePayment(self.stripe.clone())
-            .call(&Call {
-                order,
-                outcomes: &outcomes,
-                refusal: None,
-                key: &key,
-                key_age,
-                timeout,
-                trace: None,
-            })
+            .call(&Call { key_age, timeout, ..call(order, &outcomes, &key) })
             .await
     }
 
@@ -82,15 +79,7 @@ impl Shop {
         let charged = Outcome::of("payment_id", payment_id);
         let outcomes = Outcomes::default().with("charge_payment", charged);
         let (order, key) = (&order(), REFUND_KEY.to_owned());
-        let call = Call {
-            order,
-            outcomes: &outcomes,
-            refusal: None,
-            key: &key,
-            key_age: FRESH,
-            timeout,
-            trace: None,
-        };
+        let call = Call { timeout, ..call(order, &outcomes, &key) };
         ChargePayment(self.stripe.clone()).undo(&call).await
     }
 

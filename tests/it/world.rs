@@ -213,7 +213,7 @@ impl World {
     pub fn worker_under(&self, faults: &Faults) -> Batches {
         let metrics = Arc::clone(&self.metrics);
         let output = move |line: &str| metrics.lock().unwrap().push(line.to_owned());
-        self.assembled(faults).measured_by(Metrics::new("order-processor", "test", output))
+        self.assembled(faults).measured_by(Some(Metrics::new("order-processor", "test", output)))
     }
 
     fn assembled(&self, faults: &Faults) -> Batches {

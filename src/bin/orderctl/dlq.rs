@@ -14,7 +14,7 @@ use order_processor::clock::Clock;
 use order_processor::order::OrderId;
 use serde_json::json;
 
-use crate::report::{Report, columns};
+use crate::report::{Report, columns, order_or_none};
 use crate::target::Target;
 use crate::{duration, failure};
 use delete::Delete;
@@ -115,7 +115,7 @@ async fn list(target: &Target, filter: &Filter) -> Result<Report> {
         documents.push(document);
         rows.push(vec![
             letter.message_id.clone(),
-            letter.order_id.as_ref().map_or("(no order ID)".to_owned(), ToString::to_string),
+            order_or_none(letter.order_id.as_ref().map(OrderId::as_str)).to_owned(),
             letter.reason.name().to_owned(),
             letter.sent_at.to_rfc3339(),
             format!("a redrive would: {}", prospect.sentence()),

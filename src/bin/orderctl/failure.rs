@@ -9,38 +9,32 @@ use serde_json::json;
 
 use crate::report::{self, FAILED, NOT_FOUND, USAGE};
 
-/// There is no such thing. Exit code 3, so that a script can tell it from a failure.
+/// What a script can tell from a failure by its exit code.
 #[derive(Debug)]
-pub struct NotFound(String);
+enum Told {
+    /// There is no such thing: exit code 3.
+    NotFound(String),
+    /// It was asked for in a way that cannot be done: exit code 2, as for what the command line itself refuses.
+    Usage(String),
+}
 
-impl fmt::Display for NotFound {
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (Told::NotFound(words) | Told::Usage(words)) = self;
+        f.write_str(words)
     }
 }
 
-impl std::error::Error for NotFound {}
-
-/// It was asked for in a way that cannot be done. Exit code 2, as for what the command line itself refuses.
-#[derive(Debug)]
-pub struct Usage(String);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
+impl std::error::Error for Told {}
 
 /// `what` was wrong, and what is accepted.
 pub fn usage(what: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Usage(what.into()))
+    anyhow::Error::new(Told::Usage(what.into()))
 }
 
 /// `what` is not there; `next` says what to try.
 pub fn not_found(what: impl Into<String>, next: impl fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(NotFound(format!("{}\n{next}", what.into())))
+    anyhow::Error::new(Told::NotFound(format!("{}\n{next}", what.into())))
 }
 
 /// An AWS call that failed while `doing` something.
@@ -84,10 +78,10 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Says it on standard error, and with `json` also in the one document on standard output.
 pub fn print(error: &anyhow::Error, json: bool, name: &str) -> ExitCode {
-    let (kind, code) = match (error.is::<NotFound>(), error.is::<Usage>()) {
-        (true, _) => ("not_found", NOT_FOUND),
-        (_, true) => ("usage", USAGE),
-        _ => ("failed", FAILED),
+    let (kind, code) = match error.downcast_ref() {
+        Some(Told::NotFound(_)) => ("not_found", NOT_FOUND),
+        Some(Told::Usage(_)) => ("usage", USAGE),
+        None => ("failed", FAILED),
     };
     let words = report::called(&format!("{error:#}"), name);
     eprintln!("error: {words}");

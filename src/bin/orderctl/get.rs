@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use order_processor::clock::UnixMillis;
 use order_processor::order::OrderId;
-use order_processor::record::{Record, Status};
+use order_processor::record::{RELEASED, Record, Status};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -134,5 +134,5 @@ pub fn text(record: &Record) -> String {
 
 /// The end of the lease; a lease that was given up is none.
 pub fn leased_until(record: &Record) -> Option<UnixMillis> {
-    record.lease_until_ms.filter(|until| *until > UnixMillis(0))
+    record.lease_until_ms.filter(|until| *until > RELEASED)
 }

@@ -3,6 +3,8 @@
 use order_processor::clock::UnixMillis;
 use serde::Deserialize;
 
+use crate::report::order_or_none;
+
 /// The line of one record: the fields that are looked at.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RecordLine {
@@ -48,7 +50,7 @@ impl RecordLine {
     /// The line for people.
     pub fn text(&self) -> String {
         let time = self.timestamp.get(11..23).unwrap_or_default();
-        let order = self.order_id.as_deref().unwrap_or("(no order ID)");
+        let order = order_or_none(self.order_id.as_deref());
         let mut text = format!("{time}  {:<11}  {order}", self.outcome);
         if self.took_over {
             text += "  taken over";

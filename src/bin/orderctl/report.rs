@@ -15,6 +15,11 @@ pub const USAGE: u8 = 2;
 /// Exit code: there is no such order, SKU, queue.
 pub const NOT_FOUND: u8 = 3;
 
+/// How people see an order ID, or that there is none.
+pub fn order_or_none(id: Option<&str>) -> &str {
+    id.unwrap_or("(no order ID)")
+}
+
 /// The result of a command.
 #[derive(Debug)]
 pub struct Report {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::draft::{Draft, Line};
 use crate::outbox::{self, Message};
-use crate::report::Report;
+use crate::report::{Report, order_or_none};
 use crate::target::Target;
 use scenario::Scenario;
 pub use scenario::poison;
@@ -142,7 +142,7 @@ fn report(queue_url: &str, messages: &[Message], ids: &[String]) -> Report {
     let plural = if ids.len() == 1 { "message" } else { "messages" };
     let mut text = format!("sent {} {plural} to {queue_url}\n", ids.len());
     for (message, id) in messages.iter().zip(ids).take(LISTED) {
-        let order_id = message.order_id.as_deref().unwrap_or("(no order ID)");
+        let order_id = order_or_none(message.order_id.as_deref());
         let _ = writeln!(text, "  {id}  {order_id}  {}", message.what);
     }
     if ids.len() > LISTED {

@@ -4,9 +4,8 @@
 
 use std::borrow::Cow;
 
-use order_processor::clock::UnixMillis;
 use order_processor::protocol::{Guard, Write};
-use order_processor::record::{Record, Status};
+use order_processor::record::{RELEASED, Record, Status};
 
 listed! {
     /// A guard that is left out.
@@ -65,7 +64,7 @@ fn kind(write: &Write) -> Kind {
     match (&write.before, &guard.owner, guard.fence) {
         (None, ..) => Kind::Claim,
         (Some(_), Some(_), _) if write.after.status == Status::Parked => Kind::Park,
-        (Some(_), Some(_), _) if write.after.lease_until_ms == Some(UnixMillis(0)) => Kind::GiveUp,
+        (Some(_), Some(_), _) if write.after.lease_until_ms == Some(RELEASED) => Kind::GiveUp,
         (Some(_), Some(_), _) => Kind::Owner,
         (Some(_), None, None) => Kind::Cancel,
         (Some(_), None, Some(_)) if guard.status == Status::UNFINISHED => Kind::Takeover,

@@ -10,6 +10,7 @@ use order_processor::record::Record;
 use order_processor::services;
 use serde_json::{Value, json};
 
+use super::panic_at_the_charge;
 use crate::world::warehouse::RefusingWarehouse;
 use crate::world::{Message, World, message, order_json, raw};
 
@@ -241,11 +242,7 @@ async fn everything() -> Vec<String> {
     refusing.deliver(&[message("m1", &order_json("ord-1"))]).await;
     lines.extend(refusing.metrics());
 
-    let panics = Faults::planned_by(|passage| {
-        assert!(passage.operation != "POST /v1/payment_intents", "on purpose");
-        None
-    });
-    let world = World::new().await.under(panics);
+    let world = World::new().await.under(panic_at_the_charge());
     world.deliver(&[message("m1", &order_json("ord-1"))]).await;
     world.deliver(&[message("m2", &order_json("ord-1"))]).await;
     lines.extend(world.metrics());

@@ -8,6 +8,7 @@ use order_processor::local::payment_provider::Scripted;
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
+use super::panic_at_the_charge;
 use crate::local_world::TABLE;
 use crate::world::warehouse::RefusingWarehouse;
 use crate::world::{Message, World, message, order_json, raw};
@@ -138,11 +139,7 @@ async fn a_refund_a_panic_a_takeover_and_a_timeout_tell_nothing_either() {
     assert_eq!(refusing.payments.ledger().refunds.len(), 1);
     assert_all_clean(&refusing).await;
 
-    let panics = Faults::planned_by(|passage| {
-        assert!(passage.operation != "POST /v1/payment_intents", "on purpose");
-        None
-    });
-    let world = World::new().await.under(panics);
+    let world = World::new().await.under(panic_at_the_charge());
     let outcome = world.deliver(&[message("panic", &order("panic"))]).await;
     assert_eq!(outcome.outcomes(), ["panic"]);
     let record = world.record("panic").await.unwrap();

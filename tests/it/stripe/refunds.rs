@@ -46,15 +46,7 @@ async fn a_charge_that_was_refunded_under_another_key_is_refunded() {
     let (order, charge) = (order(), Outcome::of("payment_id", &payment_id));
     let outcomes = Outcomes::default().with("charge_payment", charge);
     let key = "ord-1:by_hand".to_owned();
-    let call = Call {
-        order: &order,
-        outcomes: &outcomes,
-        refusal: None,
-        key: &key,
-        key_age: FRESH,
-        timeout: LONG,
-        trace: None,
-    };
+    let call = call(&order, &outcomes, &key);
     let again = ChargePayment(shop.stripe.clone()).undo(&call).await;
     assert_eq!(again, Ending::Done(Outcome::nothing()));
     assert_eq!(shop.refunds(), 1);
@@ -124,15 +116,7 @@ async fn without_a_payment_id_nothing_is_asked_and_a_person_decides() {
     let shop = Shop::open().await;
     let (order, outcomes) = (order(), Outcomes::default());
     let key = REFUND_KEY.to_owned();
-    let call = Call {
-        order: &order,
-        outcomes: &outcomes,
-        refusal: None,
-        key: &key,
-        key_age: FRESH,
-        timeout: LONG,
-        trace: None,
-    };
+    let call = call(&order, &outcomes, &key);
     unknown(&ChargePayment(shop.stripe.clone()).undo(&call).await);
     assert_eq!(shop.asked(), [""; 0]);
 }

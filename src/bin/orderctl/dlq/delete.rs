@@ -3,13 +3,14 @@
 use anyhow::Result;
 use clap::Args;
 use order_processor::clock::Clock;
+use order_processor::order::OrderId;
 use serde_json::json;
 
 use super::Filter;
 use super::mailbox::Mailbox;
 use super::prospect::Judge;
 use crate::failure;
-use crate::report::{Report, columns};
+use crate::report::{Report, columns, order_or_none};
 use crate::target::Target;
 
 /// Delete dead-lettered messages that are settled. Only those that could do nothing: what may run is redriven
@@ -57,7 +58,7 @@ impl Delete {
             let mut document = letter.summary();
             document["outcome"] = json!(outcome);
             documents.push(document);
-            let order = letter.order_id.as_ref().map_or("(no order ID)".to_owned(), ToString::to_string);
+            let order = order_or_none(letter.order_id.as_ref().map(OrderId::as_str)).to_owned();
             let reason = letter.reason.name().to_owned();
             rows.push(vec![
                 letter.message_id.clone(),

@@ -15,7 +15,7 @@ use super::mailbox::Mailbox;
 use super::prospect::{Judge, Prospect};
 use crate::outbox::{self, Message};
 use crate::pace::Pace;
-use crate::report::{Report, columns};
+use crate::report::{Report, columns, order_or_none};
 use crate::target::Target;
 
 /// Send dead-lettered messages to the queue of orders again, and delete what was sent
@@ -154,7 +154,7 @@ fn report(lines: &[Line], dry_run: bool) -> Report {
 fn row(line: &Line) -> Vec<String> {
     vec![
         line.message_id.clone(),
-        line.order_id.clone().unwrap_or_else(|| "(no order ID)".to_owned()),
+        order_or_none(line.order_id.as_deref()).to_owned(),
         line.reason.to_owned(),
         line.outcome.to_owned(),
         line.detail.clone(),

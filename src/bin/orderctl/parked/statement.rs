@@ -74,7 +74,7 @@ impl MarkDone {
         match expected(&self.step).filter(|name| facts.text(name).is_none()) {
             // Every worker would derive the same from the key.
             Some(SHIPMENT_ID) => {
-                let key = format!("{}:{}", self.order_id, self.step);
+                let key = protocol::idempotency_key(&self.order_id, &self.step);
                 Ok(facts.and(SHIPMENT_ID, warehouse::shipment_id(&key)))
             }
             Some(name) => Err(failure::usage(format!(
