@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use card::mask_card_numbers;
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex;
-pub use parse::{MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS};
+pub use parse::{MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_QUANTITY};
 
 use crate::clock::UnixMillis;
 

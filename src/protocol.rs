@@ -5,19 +5,22 @@
 
 mod operator;
 mod progress;
+mod standing;
 mod write;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::order::{Fingerprint, Order, OrderId};
+use crate::order::{Fingerprint, Order};
 use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, RELEASED, Record, Refusal, Status, order_key};
-use crate::workflow::{Position, StepId, Workflow};
+use crate::workflow::{Event, Move, Position, StepId, Workflow};
 
 pub use operator::{
-    LOGGED_CHARACTERS, NotAllowed, Statement, cancel, compensate_parked, erase, mark, resume, signed,
+    LOGGED_CHARACTERS, NotAllowed, Statement, cancel, compensate_parked, erase, mark, place, resume, signed,
 };
 pub use progress::{Settled, conclude};
+pub use standing::{Stranded, standing};
 pub use write::{Guard, Shortage, StockMove, Write, Written};
 
 /// Who wants an order: a fresh owner for each attempt, with the lease that it would have.
@@ -27,12 +30,6 @@ pub struct Claimant {
     pub owner: Owner,
     /// The end of this worker's life and a grace.
     pub lease_until: UnixMillis,
-}
-
-/// By what a callee recognises a repeat of a step or undo. No fence, no attempt, no time: a worker that wakes up late and
-/// its successor ask for one effect.
-pub fn idempotency_key(id: &OrderId, step: &str) -> String {
-    format!("{id}:{step}")
 }
 
 /// The write that makes a message an order.
@@ -57,6 +54,7 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         order: None,
         settled_step: None,
         key_epoch_ms: None,
+        key_generation: BTreeMap::new(),
         result: None,
         expires_at: None,
         operator_log: Vec::new(),
@@ -127,13 +125,12 @@ pub fn on_existing(
 
 /// The write that makes me the owner of an order whose lease is over. From there on it is an order of the present
 /// workflow.
+///
+/// Where a migration moves the order to another step, the write holds only at the step that was seen: a write of the owner
+/// before may have landed since. And it minds cancellations, because an order that is to be cancelled does not go on.
 pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
     let known = workflow.at_present(seen.workflow_version, &seen.step);
-    let step = known.unwrap_or(&seen.step).to_owned();
-    let after = Record {
-        // Nobody has called yet what a migration leads to.
-        key_epoch_ms: if step == seen.step { seen.key_epoch_ms } else { Some(now) },
-        step,
+    let owned = Record {
         workflow_version: known.map_or(seen.workflow_version, |_| workflow.version()),
         fence: seen.fence.next(),
         owner: claimant.owner.clone(),
@@ -144,7 +141,32 @@ pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: U
         ..seen.clone()
     };
     let guard = Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
-    update(guard, seen, after)
+    let Some(to) = known.filter(|to| *to != seen.step) else { return update(guard, seen, owned) };
+    let guard = Guard {
+        status: vec![seen.status],
+        step: vec![seen.step.clone()],
+        not_cancelled: seen.cancel_requested.is_none(),
+        ..guard
+    };
+    update(guard, seen, moved(workflow, owned, to, now))
+}
+
+/// The order at the step to which a migration leads. Nobody has called that step yet.
+fn moved(workflow: &Workflow, owned: Record, to: &str, now: UnixMillis) -> Record {
+    let turned = owned.cancel_requested.as_ref().and_then(|_| {
+        let position = workflow.position(owned.status, to).ok()?;
+        match workflow.next(position, Event::Cancelled, &owned.outcomes).ok()? {
+            Move::Compensate(first_undo) => Some(first_undo),
+            _ => None,
+        }
+    });
+    let moved = Record { key_epoch_ms: Some(now), ..owned };
+    match turned {
+        Some(first_undo) => {
+            turned_back(workflow, &moved, &Refusal::cancelled().to_outcome(), first_undo, now)
+        }
+        None => Record { step: to.to_owned(), ..moved },
+    }
 }
 
 /// What a refused write of an owner means.
@@ -286,14 +308,24 @@ pub fn begin_compensation(
         Some(outcome) => held.outcomes.with(&held.step, outcome.at(now)),
         None => held.outcomes.clone(),
     };
-    let after = Record {
+    let settled = Record { outcomes, updated_at_ms: now, ..held.clone() };
+    update(mine(held), held, turned_back(workflow, &settled, &refusal.to_outcome(), first_undo, now))
+}
+
+/// The order on its way back, with the refusal written down.
+fn turned_back(
+    workflow: &Workflow,
+    record: &Record,
+    refusal: &Outcome,
+    first_undo: StepId,
+    now: UnixMillis,
+) -> Record {
+    Record {
         status: Status::Compensating,
         step: workflow.due(Position::Backward(first_undo)).to_owned(),
-        outcomes: outcomes.with(REFUSAL, refusal.to_outcome().at(now)),
-        updated_at_ms: now,
-        ..held.clone()
-    };
-    update(mine(held), held, after)
+        outcomes: record.outcomes.with(REFUSAL, refusal.clone().at(now)),
+        ..record.clone()
+    }
 }
 
 /// An operator has to decide: the message is kept on the record, because nothing else keeps it.

@@ -2,6 +2,8 @@
 //!
 //! The names of the attributes are the names of [`Record`]'s fields, here and nowhere else.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::order::{Fingerprint, OrderId, Sku};
+pub use outcomes::{Fact, Outcome, Outcomes, REFUSAL};
 
 /// The attribute that DynamoDB's TTL looks at.
 pub const TTL_ATTRIBUTE: &str = "expires_at";
@@ -91,130 +94,8 @@ impl Fence {
 #[serde(transparent)]
 pub struct Owner(pub String);
 
-/// A value in an outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Fact {
-    /// An ID, a reason.
-    Text(String),
-    /// A quantity, a time.
-    Number(u64),
-}
-
-/// The small result of one step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Outcome(BTreeMap<String, Fact>);
-
-/// When a step was done, in Unix milliseconds, beside the facts of its outcome.
-const AT: &str = "at_ms";
-
-impl Outcome {
-    /// Done, and there is nothing to remember or to undo.
-    pub fn nothing() -> Self {
-        Outcome::default()
-    }
-
-    /// Done, and this is what came of it.
-    pub fn of(name: &str, text: impl Into<String>) -> Self {
-        Outcome::default().and(name, text)
-    }
-
-    /// The same with one more fact.
-    pub fn and(mut self, name: &str, text: impl Into<String>) -> Self {
-        self.0.insert(name.to_owned(), Fact::Text(text.into()));
-        self
-    }
-
-    /// Stock that was reserved: SKU -> quantity and nothing else, so that every number is a quantity.
-    pub fn reserved(lines: impl IntoIterator<Item = (Sku, u32)>) -> Self {
-        Outcome(lines.into_iter().map(|(sku, n)| (sku.to_string(), Fact::Number(n.into()))).collect())
-    }
-
-    /// The same, done at `now`.
-    pub fn at(mut self, now: UnixMillis) -> Self {
-        self.0.insert(AT.to_owned(), Fact::Number(now.0));
-        self
-    }
-
-    /// When the step was done.
-    pub fn done_at(&self) -> Option<UnixMillis> {
-        match self.0.get(AT) {
-            Some(Fact::Number(millis)) => Some(UnixMillis(*millis)),
-            _ => None,
-        }
-    }
-
-    /// The fact of this name, if it is a text.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        match self.0.get(name) {
-            Some(Fact::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The outcome of a reservation, read back.
-    pub fn quantities(&self) -> impl Iterator<Item = (Sku, u64)> {
-        self.0.iter().filter_map(|(sku, fact)| match fact {
-            Fact::Number(quantity) => Some((sku.parse().ok()?, *quantity)),
-            Fact::Text(_) => None,
-        })
-    }
-}
-
-/// The outcomes of an order, by the name of the step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Outcomes(BTreeMap<String, Outcome>);
-
 /// Where the lease of an order ends that its owner gave up: long ago, so that anybody may go on with it.
 pub const RELEASED: UnixMillis = UnixMillis(0);
-
-/// The key in [`Outcomes`] under which the refusal stands. No step has this name.
-pub const REFUSAL: &str = "refusal";
-
-impl Outcomes {
-    /// The outcome of a step or undo.
-    pub fn get(&self, step: &str) -> Option<&Outcome> {
-        self.0.get(step)
-    }
-
-    /// The same with one more outcome.
-    pub fn with(&self, step: &str, outcome: Outcome) -> Self {
-        let mut outcomes = self.clone();
-        outcomes.0.insert(step.to_owned(), outcome);
-        outcomes
-    }
-
-    /// The same without the outcome of this step.
-    pub fn without(&self, step: &str) -> Self {
-        let mut outcomes = self.clone();
-        outcomes.0.remove(step);
-        outcomes
-    }
-
-    /// Every outcome with its name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Outcome)> {
-        self.0.iter().map(|(name, outcome)| (name.as_str(), outcome))
-    }
-
-    /// Whether the step was done and did something.
-    pub fn left_something(&self, step: &str) -> bool {
-        self.get(step).is_some_and(|outcome| outcome.0.keys().any(|name| name != AT))
-    }
-
-    /// The text `name` in whichever outcome has it: `payment_id`, `shipment_id`.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.values().find_map(|outcome| outcome.text(name))
-    }
-
-    /// Why the order is refused, if it is.
-    pub fn refusal(&self) -> Option<Refusal> {
-        let outcome = self.get(REFUSAL)?;
-        let reason = serde_json::from_value(Value::from(outcome.text("reason")?)).ok()?;
-        Some(Refusal { reason, detail: outcome.text("detail").unwrap_or_default().to_owned() })
-    }
-}
 
 /// Why an order is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -297,7 +178,7 @@ pub struct Record {
     /// Claims and takeovers.
     #[serde(default)]
     pub attempts: u64,
-    /// When the stock was reserved. Beside the outcomes because there every number is a quantity.
+    /// When the stock was reserved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reserved_at_ms: Option<UnixMillis>,
     /// Who asked to cancel.
@@ -318,6 +199,10 @@ pub struct Record {
     /// Since when idempotency keys count as fresh, if later than the claim.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key_epoch_ms: Option<UnixMillis>,
+    /// By the name of the step or undo: which of its idempotency keys is in use, from 2. The first has no number. Only
+    /// a person begins the next, by the statement that nothing came of the one before.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub key_generation: BTreeMap<String, u32>,
     /// The answer, when finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub result: Option<String>,
@@ -346,6 +231,16 @@ impl Record {
     /// The order's ID, from the key.
     pub fn order_id(&self) -> &str {
         self.pk.strip_prefix("ORDER#").unwrap_or(&self.pk)
+    }
+
+    /// By what a callee recognises a repeat of a step or undo: `<order_id>:<step>`, and a number if a person stated that
+    /// nothing came of the key before. No fence, no attempt, no time: a worker that wakes up late and its successor ask
+    /// for one effect.
+    pub fn idempotency_key(&self, step: &str) -> String {
+        match self.key_generation.get(step) {
+            Some(generation) => format!("{}:{step}:{generation}", self.order_id()),
+            None => format!("{}:{step}", self.order_id()),
+        }
     }
 
     /// Since when the callees of this order's steps have known its idempotency keys, at most.

@@ -20,6 +20,12 @@ pub struct StepDef {
     pub place: Place,
 }
 
+impl StepDef {
+    fn is_undone_by_a_call(&self) -> bool {
+        self.effect == Effect::Call && self.undo.is_some()
+    }
+}
+
 /// The two kinds of step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -193,7 +199,8 @@ impl Workflow {
         self.migrations.get(gone_by..).map(|migrations| migrations.iter().fold(step, moved))
     }
 
-    fn positions(&self) -> impl Iterator<Item = Position> {
+    /// Every place at which an order can be, or could if its step had an undo.
+    pub fn positions(&self) -> impl Iterator<Item = Position> {
         self.steps().flat_map(|(id, _)| [Position::Forward(id), Position::Backward(id)])
     }
 
@@ -227,7 +234,8 @@ impl Workflow {
     pub fn position(&self, status: Status, step: &str) -> Result<Position, NoSuchStep> {
         let found = self.steps().find_map(|(id, known)| match status {
             Status::InProgress => Some(Position::Forward(id)).filter(|at| self.due(*at) == step),
-            Status::Compensating if known.undo.is_some() || known.place == Place::Tell => {
+            // Stock is never due on the way back: it is released by the write that ends the order.
+            Status::Compensating if known.is_undone_by_a_call() || known.place == Place::Tell => {
                 Some(Position::Backward(id)).filter(|at| self.due(*at) == step)
             }
             _ => None,
@@ -238,6 +246,12 @@ impl Workflow {
     /// The names of the steps at which an order can still be cancelled.
     pub fn cancellable(&self) -> Vec<&'static str> {
         self.steps.iter().filter(|step| step.place == Place::Revocable).map(|step| step.name).collect()
+    }
+
+    /// Whether the step at the point of no return was done.
+    pub fn is_past_return(&self, outcomes: &Outcomes) -> bool {
+        let turn = self.steps.iter().find(|step| step.place == Place::PointOfNoReturn);
+        turn.is_some_and(|step| outcomes.get(step.name).is_some())
     }
 
     /// The law: what is written after `event` at `position`. `outcomes` are those known by then, the present
@@ -253,16 +267,22 @@ impl Workflow {
         match (position, place, event) {
             (Position::Forward(_), Tell, Event::Done) => Ok(Move::Complete),
             (Position::Forward(id), _, Event::Done) => Ok(Move::Advance(StepId(id.0 + 1))),
-            (Position::Forward(id), Revocable, Event::Refused | Event::Cancelled)
-            | (Position::Forward(id), PointOfNoReturn, Event::Refused) => {
-                Ok(Move::Compensate(self.undo_before(StepId(id.0 + 1), outcomes)))
+            (Position::Forward(_), Revocable, Event::Refused | Event::Cancelled)
+            | (Position::Forward(_), PointOfNoReturn, Event::Refused) => {
+                Ok(Move::Compensate(self.first_undo(outcomes)))
             }
             (Position::Backward(_), Tell, Event::Done) => Ok(Move::Reject),
             (Position::Backward(id), Revocable, Event::Done) => {
                 Ok(Move::Retreat(self.undo_before(id, outcomes)))
             }
-            (Position::Forward(_), PointOfNoReturn, Event::Cancelled)
-            | (Position::Forward(_), Forward | Tell, Event::Refused | Event::Cancelled)
+            // The step at which it was cancelled is no more: a migration led the order further, and nothing was shipped.
+            (Position::Forward(_), PointOfNoReturn | Forward | Tell, Event::Cancelled)
+                if !self.is_past_return(outcomes) =>
+            {
+                Ok(Move::Compensate(self.first_undo(outcomes)))
+            }
+            (Position::Forward(_), PointOfNoReturn | Forward | Tell, Event::Cancelled)
+            | (Position::Forward(_), Forward | Tell, Event::Refused)
             | (Position::Backward(_), PointOfNoReturn | Forward, Event::Done)
             | (Position::Backward(_), _, Event::Refused | Event::Cancelled) => {
                 Err(Illegal { position: self.due(position).to_owned(), event })
@@ -270,12 +290,17 @@ impl Workflow {
         }
     }
 
+    /// What is undone first, wherever the order turns back: a migration may have led it back to before what was done.
+    fn first_undo(&self, outcomes: &Outcomes) -> StepId {
+        self.undo_before(StepId(self.steps.len()), outcomes)
+    }
+
     /// The last step before `end` whose call left something to undo, or else the telling step. Stock is not
     /// among them: it is released by the write that ends the order.
     fn undo_before(&self, end: StepId, outcomes: &Outcomes) -> StepId {
-        let undoable = self.steps[..end.0].iter().rposition(|step| {
-            step.effect == Effect::Call && step.undo.is_some() && outcomes.left_something(step.name)
-        });
+        let undoable = self.steps[..end.0]
+            .iter()
+            .rposition(|step| step.is_undone_by_a_call() && outcomes.left_something(step.name));
         StepId(undoable.unwrap_or(self.steps.len() - 1))
     }
 }

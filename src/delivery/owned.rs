@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Command, Disposition, Due, Ending, Event, Handled, Job, Moment, Next, Stage, mismatch};
-use crate::protocol::{self, Refused, Settled, Write, Written};
+use crate::protocol::{self, Refused, Settled, Stranded, Write, Written};
 use crate::record::{Record, Refusal};
-use crate::workflow::{self, Effect, Illegal, Move, NoSuchStep, Position, StepId};
+use crate::workflow::{self, Effect, Illegal, Move, Position, StepId};
 
 /// The reason of a park whose step may be repeated, only not by this message.
 const EXHAUSTED: &str = "retries_exhausted";
@@ -63,9 +63,9 @@ impl From<Illegal> for Stop {
     }
 }
 
-impl From<NoSuchStep> for Stop {
-    fn from(unknown: NoSuchStep) -> Self {
-        Stop::Park(unknown.to_string())
+impl From<Stranded> for Stop {
+    fn from(stranded: Stranded) -> Self {
+        Stop::Park(stranded.to_string())
     }
 }
 
@@ -113,7 +113,7 @@ impl Hold {
     }
 
     fn begin_step(&self, job: &Job<'_>, moment: Moment) -> Begun {
-        let position = job.workflow.position(self.held.status, &self.held.step)?;
+        let position = protocol::standing(job.workflow, &self.held)?;
         let timeout = moment.call.ok_or(Stop::Deferred)?;
         match (position, self.held.outcomes.get(&self.held.step)) {
             (Position::Forward(id), None) if job.workflow.step(id).effect == Effect::Stock => {
@@ -124,7 +124,7 @@ impl Hold {
                 let settled = self.settle(job, position, Ending::Done(stated.clone()))?;
                 self.conclude(job, position, settled, moment)
             }
-            (_, None) => self.call(job, position, timeout, moment),
+            (_, None) => Ok(self.call(position, timeout, moment)),
         }
     }
 
@@ -142,18 +142,15 @@ impl Hold {
         Ok((Doing::Reserving(id, write.clone()), Command::Write(Box::new(write))))
     }
 
-    fn call(&self, job: &Job<'_>, position: Position, timeout: Duration, moment: Moment) -> Begun {
+    fn call(&self, position: Position, timeout: Duration, moment: Moment) -> (Doing, Command) {
         let refusal = self.held.outcomes.refusal();
-        if matches!(position, Position::Backward(_)) && refusal.is_none() {
-            return Err(Stop::Park("the order turned back for a reason that cannot be read".to_owned()));
-        }
         let key_age = match self.held.step == self.found_at {
             true => moment.now.since(self.held.keys_since()),
             false => Duration::ZERO,
         };
-        let key = protocol::idempotency_key(&job.delivery.order.id, &self.held.step);
+        let key = self.held.idempotency_key(&self.held.step);
         let due = Due { position, held: self.held.clone(), key, key_age, refusal, timeout };
-        Ok((Doing::Calling(position), Command::Call(Box::new(due))))
+        (Doing::Calling(position), Command::Call(Box::new(due)))
     }
 
     /// What the ending of the call comes to, if anything is settled by it.

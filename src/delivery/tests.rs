@@ -3,6 +3,7 @@
 mod owned;
 mod owning;
 mod parking;
+mod stranded;
 
 use super::*;
 use crate::protocol;

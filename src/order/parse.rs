@@ -13,7 +13,8 @@ pub const MAX_DEPTH: usize = 16;
 /// The most lines an order may have: with the order's own item that is 51 of the 100 that one DynamoDB
 /// transaction takes (Amazon DynamoDB Developer Guide, "Quotas").
 pub const MAX_ITEMS: usize = 50;
-const MAX_QUANTITY: u32 = 10_000;
+/// The most pieces in one line.
+pub const MAX_QUANTITY: u32 = 10_000;
 const MAX_UNIT_PRICE: u64 = 1_000_000_000;
 const MAX_METADATA: usize = 20;
 const MAX_METADATA_KEY_BYTES: usize = 64;

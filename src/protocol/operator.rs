@@ -1,10 +1,12 @@
 //! What people may write: cancel, and what to do with a parked order. Each is a conditional write like any other.
 
+use std::collections::BTreeMap;
+
 use crate::clock::UnixMillis;
 use crate::record::{Intervention, Outcome, REFUSAL, RELEASED, Record, Refusal, Status};
 use crate::workflow::{Effect, Event, Move, Position, StepId, Workflow};
 
-use super::{Guard, Write, update};
+use super::{Guard, Stranded, Write, standing, update};
 
 /// Why an operator's action is not possible now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +56,18 @@ pub enum NotAllowed {
         "the record is of workflow version {0}, which this program does not know: use the one that is deployed"
     )]
     UnknownVersion(u32),
+    /// The workflow knows a way on from where the record stands.
+    #[error("the record stands at {0}, from where a way leads on: resume, mark or compensate the order")]
+    NotStranded(String),
+    /// What the record says of the time before it was parked is no unfinished order.
+    #[error("it says that it was parked when it was {0}: place it first")]
+    ParkedFinished(Status),
+    /// From there no way would lead on.
+    #[error("the order could not go on from there: {0}")]
+    NoWayOn(Stranded),
+    /// Its refusal is written down, and the customer may have been told.
+    #[error("the order was refused ({0}): it can only turn back")]
+    Refused(String),
     /// The step that is due is no more; there is nothing to state about it, and nothing to turn back from.
     #[error("the step {step} is no more: resume the order, and it goes on at {to}")]
     Moved {
@@ -70,13 +84,17 @@ pub enum NotAllowed {
 /// [`NotAllowed::TooLate`] if the record, as it was seen, is past that. The write's condition says the same.
 pub fn cancel(workflow: &Workflow, seen: &Record, who: &str, now: UnixMillis) -> Result<Write, NotAllowed> {
     let steps = workflow.cancellable();
-    if seen.status != Status::InProgress || !steps.contains(&seen.step.as_str()) {
+    let present = at_present(workflow, seen)?;
+    let past_return = workflow.is_past_return(&seen.outcomes);
+    if seen.status != Status::InProgress || past_return || !steps.contains(&present) {
         return Err(NotAllowed::TooLate { status: seen.status, step: seen.step.clone() });
     }
     let after = Record { cancel_requested: Some(who.to_owned()), updated_at_ms: now, ..seen.clone() };
+    // A step that a migration removed has its old name on the record still.
+    let old_name = Some(seen.step.as_str()).filter(|step| !steps.contains(step));
     let guard = Guard {
         status: vec![Status::InProgress],
-        step: steps.into_iter().map(str::to_owned).collect(),
+        step: steps.into_iter().chain(old_name).map(str::to_owned).collect(),
         ..Guard::default()
     };
     Ok(update(guard, seen, after))
@@ -96,9 +114,13 @@ pub fn resume(seen: &Record, now: UnixMillis) -> Result<Option<Write>, NotAllowe
         (Status::InProgress | Status::Compensating, _) => return Ok(None),
         (status, _) => return Err(NotAllowed::NotParked(status)),
     }
+    let status = seen.parked_from.unwrap_or(Status::InProgress);
+    if !Status::UNFINISHED.contains(&status) {
+        return Err(NotAllowed::ParkedFinished(status));
+    }
     // The message stays on the record until a worker holds it again: the sending may crash.
     let after = Record {
-        status: seen.parked_from.unwrap_or(Status::InProgress),
+        status,
         fence: seen.fence.next(),
         lease_until_ms: Some(RELEASED),
         parked_from: None,
@@ -115,7 +137,8 @@ pub fn resume(seen: &Record, now: UnixMillis) -> Result<Option<Write>, NotAllowe
 pub enum Statement {
     /// It took effect, and this came of it.
     Done(Outcome),
-    /// It did not take effect: it may be called again, and its key counts as fresh.
+    /// It did not take effect: it may be called again, under the next generation of its key. The callee may answer the
+    /// key before with a stored error for as long as it remembers it.
     NotDone,
 }
 
@@ -164,6 +187,7 @@ pub fn mark(
         // An earlier statement that it is done may be the mistake that this one corrects.
         Statement::NotDone => Record {
             key_epoch_ms: Some(now),
+            key_generation: next_generation(seen, step),
             settled_step: Some(step.to_owned()),
             outcomes: seen.outcomes.without(step),
             ..base
@@ -196,6 +220,60 @@ pub fn compensate_parked(
         return Err(NotAllowed::PastReturn(seen.step.clone()));
     };
     Ok(update(parked_at(seen), seen, compensating(workflow, seen, first_undo, who, now)))
+}
+
+/// States where a parked order stands whose record names no place that a way leads on from. `to` is a step of the way
+/// forward, or an undo, with everything before it settled as the outcomes on the record say.
+///
+/// # Errors
+/// [`NotAllowed`] if the order is not parked, if a way leads on from where it stands, or if none would from `to`: an order
+/// that was shipped does not turn back, and one that was refused does not go forward.
+pub fn place(
+    workflow: &Workflow,
+    seen: &Record,
+    to: Position,
+    who: &str,
+    now: UnixMillis,
+) -> Result<Write, NotAllowed> {
+    if seen.status != Status::Parked {
+        return Err(NotAllowed::NotParked(seen.status));
+    }
+    if seen.workflow_version > workflow.version() {
+        return Err(NotAllowed::UnknownVersion(seen.workflow_version));
+    }
+    if let Some(step) = workflow.at_present(seen.workflow_version, &seen.step) {
+        let resumed = Record { step: step.to_owned(), ..seen.clone() };
+        if standing(workflow, &resumed).is_ok() {
+            return Err(NotAllowed::NotStranded(resumed.step));
+        }
+    }
+    let past_return = workflow.is_past_return(&seen.outcomes);
+    let after = match (to, seen.outcomes.refusal()) {
+        (Position::Backward(_), _) if past_return => return Err(NotAllowed::PastReturn(seen.step.clone())),
+        (Position::Forward(_), Some(refusal)) if !past_return => {
+            return Err(NotAllowed::Refused(refusal.detail));
+        }
+        (Position::Backward(id), None) => compensating(workflow, seen, id, who, now),
+        (Position::Backward(_), Some(_)) => placed(workflow, seen, Status::Compensating, to, now),
+        (Position::Forward(_), _) => {
+            let placed = placed(workflow, seen, Status::InProgress, to, now);
+            Record { outcomes: seen.outcomes.without(REFUSAL), ..placed }
+        }
+    };
+    standing(workflow, &after).map_err(NotAllowed::NoWayOn)?;
+    Ok(update(parked_at(seen), seen, after))
+}
+
+fn placed(workflow: &Workflow, seen: &Record, from: Status, to: Position, now: UnixMillis) -> Record {
+    Record {
+        parked_from: Some(from),
+        step: workflow.due(to).to_owned(),
+        fence: seen.fence.next(),
+        workflow_version: workflow.version(),
+        settled_step: None,
+        updated_at_ms: now,
+        ..seen.clone()
+    }
 }
 
 /// Takes the order message, and with it the customer's data, off a parked order. Workers cannot go on with it then
@@ -238,26 +316,30 @@ pub fn signed(write: Write, by: &Intervention) -> Write {
 }
 
 fn compensating(workflow: &Workflow, seen: &Record, to: StepId, who: &str, now: UnixMillis) -> Record {
-    let refusal = Refusal::cancelled();
-    Record {
-        parked_from: Some(Status::Compensating),
-        step: workflow.due(Position::Backward(to)).to_owned(),
-        outcomes: seen.outcomes.with(REFUSAL, refusal.to_outcome().and("by", who).at(now)),
-        fence: seen.fence.next(),
-        workflow_version: workflow.version(),
-        settled_step: None,
-        updated_at_ms: now,
-        ..seen.clone()
-    }
+    let refusal = Refusal::cancelled().to_outcome().and("by", who).at(now);
+    let outcomes = seen.outcomes.with(REFUSAL, refusal);
+    Record { outcomes, ..placed(workflow, seen, Status::Compensating, Position::Backward(to), now) }
+}
+
+/// The key that the callee sees next: the first is generation 1.
+fn next_generation(seen: &Record, step: &str) -> BTreeMap<String, u32> {
+    let mut generations = seen.key_generation.clone();
+    let generation = generations.entry(step.to_owned()).or_insert(1);
+    *generation = generation.saturating_add(1);
+    generations
+}
+
+/// The name of the step under the present workflow.
+fn at_present<'s>(workflow: &Workflow, seen: &'s Record) -> Result<&'s str, NotAllowed> {
+    let present = workflow.at_present(seen.workflow_version, &seen.step);
+    present.ok_or(NotAllowed::UnknownVersion(seen.workflow_version))
 }
 
 fn position_of(workflow: &Workflow, seen: &Record) -> Result<Position, NotAllowed> {
     if seen.status != Status::Parked {
         return Err(NotAllowed::NotParked(seen.status));
     }
-    let Some(present) = workflow.at_present(seen.workflow_version, &seen.step) else {
-        return Err(NotAllowed::UnknownVersion(seen.workflow_version));
-    };
+    let present = at_present(workflow, seen)?;
     if present != seen.step {
         return Err(NotAllowed::Moved { step: seen.step.clone(), to: present.to_owned() });
     }

@@ -1,5 +1,6 @@
 //! Every write's condition and change, and what every refusal means.
 
+mod migrations;
 mod operators;
 mod refusals;
 mod writes;

@@ -28,3 +28,28 @@ fn a_record_knows_its_order_by_its_key() {
     assert_eq!(record("ORDER#ord-1").order_id(), "ord-1");
     assert_eq!(record("ord-1").order_id(), "ord-1");
 }
+
+#[test]
+fn quantities_are_read_from_their_own_place_whatever_a_sku_is_called() {
+    let lines = [("at_ms", 3), ("quantities", 2), ("mug", 10_000)];
+    let reserved = Outcome::reserved(lines.map(|(sku, quantity)| (sku.parse().unwrap(), quantity)));
+    let expected = lines.map(|(sku, quantity)| (sku.parse().unwrap(), u64::from(quantity)));
+    let read_back = |outcome: &Outcome| -> BTreeMap<Sku, u64> {
+        let stored = serde_json::to_value(outcome).unwrap();
+        serde_json::from_value::<Outcome>(stored).unwrap().quantities().into_iter().collect()
+    };
+    assert_eq!(read_back(&reserved), expected.clone().into());
+    assert_eq!(read_back(&reserved.at(UnixMillis(1_795_482_001_123))), expected.into());
+}
+
+#[test]
+fn records_that_have_the_quantities_beside_the_time_are_still_read() {
+    let old: Outcome = serde_json::from_value(serde_json::json!({
+        "mug": 10_000, "quantities": 2, "at_ms": 1_795_482_001_123_u64, "note": "text",
+    }))
+    .unwrap();
+    let expected = [("mug", 10_000), ("quantities", 2)].map(|(sku, n)| (sku.parse().unwrap(), n));
+    assert_eq!(old.quantities(), expected);
+    let a_sku_of_that_name: Outcome = serde_json::from_value(serde_json::json!({ "at_ms": 3 })).unwrap();
+    assert_eq!(a_sku_of_that_name.quantities(), [("at_ms".parse().unwrap(), 3)]);
+}

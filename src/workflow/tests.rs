@@ -45,28 +45,32 @@ fn named(workflow: &Workflow, to: Move) -> String {
 /// else the telling.
 const EXPECTED: [(&str, &str, Event, &str); 15] = [
     ("forward", "reserve_inventory", Event::Done, "advance charge_payment"),
-    ("forward", "reserve_inventory", Event::Refused, "compensate notify_customer"),
-    ("forward", "reserve_inventory", Event::Cancelled, "compensate notify_customer"),
+    ("forward", "reserve_inventory", Event::Refused, "compensate ?"),
+    ("forward", "reserve_inventory", Event::Cancelled, "compensate ?"),
     ("forward", "charge_payment", Event::Done, "advance dispatch_shipment"),
     ("forward", "charge_payment", Event::Refused, "compensate ?"),
     ("forward", "charge_payment", Event::Cancelled, "compensate ?"),
     ("forward", "dispatch_shipment", Event::Done, "advance notify_customer"),
     ("forward", "dispatch_shipment", Event::Refused, "compensate ?"),
-    ("forward", "dispatch_shipment", Event::Cancelled, "illegal"),
+    ("forward", "dispatch_shipment", Event::Cancelled, "compensate ? unless shipped"),
     ("forward", "notify_customer", Event::Done, "complete"),
     ("forward", "notify_customer", Event::Refused, "illegal"),
-    ("forward", "notify_customer", Event::Cancelled, "illegal"),
+    ("forward", "notify_customer", Event::Cancelled, "compensate ? unless shipped"),
     ("backward", "reserve_inventory", Event::Done, "retreat notify_customer"),
     ("backward", "charge_payment", Event::Done, "retreat notify_customer"),
     ("backward", "notify_customer", Event::Done, "reject"),
     // Every other pair on the way back is illegal: an undo cannot be refused or cancelled.
 ];
 
-fn expected(position: Position, step: &str, event: Event, charged: bool) -> String {
+fn expected(position: Position, step: &str, event: Event, done: &[&str]) -> String {
     let direction = if matches!(position, Position::Forward(_)) { "forward" } else { "backward" };
     let row = EXPECTED.iter().find(|row| (row.0, row.1, row.2) == (direction, step, event));
-    let undo = if charged { "charge_payment" } else { "notify_customer" };
-    row.map_or("illegal", |row| row.3).replace('?', undo)
+    let undo = if done.contains(&"charge_payment") { "charge_payment" } else { "notify_customer" };
+    let expected = row.map_or("illegal", |row| row.3);
+    match expected.strip_suffix(" unless shipped") {
+        Some(_) if done.contains(&"dispatch_shipment") => "illegal".to_owned(),
+        unshipped => unshipped.unwrap_or(expected).replace('?', undo),
+    }
 }
 
 #[test]
@@ -78,7 +82,7 @@ fn every_pair_of_position_and_event_is_as_the_table_says_whatever_was_done_befor
         for position in [Position::Forward(id), Position::Backward(id)] {
             for event in ALL_EVENTS {
                 for done in every_subset(&names) {
-                    let expected = expected(position, step.name, event, done.contains(&"charge_payment"));
+                    let expected = expected(position, step.name, event, &done);
                     let place = format!("{event:?} at {position:?} after {done:?}");
                     match workflow.next(position, event, &left(&done)) {
                         Ok(to) => {
@@ -96,7 +100,7 @@ fn every_pair_of_position_and_event_is_as_the_table_says_whatever_was_done_befor
             }
         }
     }
-    assert_eq!((legal, illegal), (12 * 16, 12 * 16), "24 pairs, after each of 16 histories");
+    assert_eq!((legal, illegal), (12 * 16 + 2 * 8, 10 * 16 + 2 * 8), "24 pairs, after each of 16 histories");
 }
 
 #[test]
@@ -118,11 +122,7 @@ fn a_step_that_was_done_and_did_nothing_is_not_undone() {
 fn a_status_and_a_step_name_are_a_position_only_if_the_workflow_has_them() {
     let workflow = workflow();
     let forward = ["reserve_inventory", "charge_payment", "dispatch_shipment", "notify_customer"];
-    let backward = [
-        ("release_inventory", "reserve_inventory"),
-        ("refund_payment", "charge_payment"),
-        ("notify_customer", "notify_customer"),
-    ];
+    let backward = [("refund_payment", "charge_payment"), ("notify_customer", "notify_customer")];
     let names = forward.into_iter().chain(["release_inventory", "refund_payment", "refusal", "other", ""]);
     for name in names {
         for status in ALL_STATUS {

@@ -6,6 +6,7 @@ mod conflicts;
 mod dead_letters;
 mod migrations;
 mod retries;
+mod statements;
 
 use std::time::Duration;
 

@@ -82,6 +82,7 @@ pub fn document(record: &Record) -> Value {
         "outcomes": record.outcomes,
         "fingerprint": record.fingerprint,
         "workflow_version": record.workflow_version,
+        "key_generation": record.key_generation,
         "changed_by": record.operator_log,
     })
 }

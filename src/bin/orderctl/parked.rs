@@ -1,5 +1,6 @@
 //! `orderctl parked`: the orders that wait for a person.
 
+mod place;
 mod resume;
 mod statement;
 
@@ -19,6 +20,7 @@ use crate::report::{Report, columns};
 use crate::table::Table;
 use crate::target::Target;
 use crate::timeline;
+use place::Place;
 use resume::Resume;
 use statement::{MarkDone, MarkNotDone};
 
@@ -46,6 +48,7 @@ enum Command {
     Resume(Resume),
     MarkDone(MarkDone),
     MarkNotDone(MarkNotDone),
+    Place(Place),
     /// Turn the order back: once resumed, what was done is undone, and it is rejected as cancelled
     Compensate {
         /// Which order
@@ -65,6 +68,7 @@ impl Parked {
             Command::Resume(resume) => resume.run(target).await,
             Command::MarkDone(mark) => mark.run(target).await,
             Command::MarkNotDone(mark) => mark.run(target).await,
+            Command::Place(place) => place.run(target).await,
             Command::Compensate { order_id, change } => compensate(target, order_id, change).await,
         }
     }
@@ -108,6 +112,7 @@ async fn list(table: &Table, reason: Option<&str>) -> Result<Report> {
 /// The order as programs see it, with what can be done.
 fn document(record: &Record) -> Value {
     let mut document = get::document(record);
+    document["idempotency_key"] = json!(record.idempotency_key(&record.step));
     document["message_kept"] = json!(record.order.is_some());
     document["possible"] = json!(possible(record, Clock::system().now()));
     document
@@ -122,6 +127,7 @@ async fn show(table: &Table, id: &OrderId) -> Result<Report> {
     }
     let possible = possible(&record, Clock::system().now());
     let mut text = get::text(&record) + &timeline::text(&record, &[]);
+    text += &format!("  {} is called under the key {}\n", record.step, record.idempotency_key(&record.step));
     if record.order.is_none() {
         text += "  its message was erased: a worker needs it again\n";
     }
@@ -148,6 +154,7 @@ fn possible(record: &Record, now: UnixMillis) -> Vec<String> {
     if protocol::compensate_parked(&workflow, record, "", now).is_ok() {
         commands.push(format!("orderctl parked compensate {id} {seen} {why}"));
     }
+    commands.extend(place::possible(&workflow, record));
     commands
 }
 

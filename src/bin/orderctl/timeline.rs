@@ -128,7 +128,7 @@ fn step(record: &Record, name: &str, outcome: &Outcome) -> Event {
         let refusal = record.outcomes.refusal();
         refusal.map(|refusal| format!("{}: {}", refusal.reason.as_str(), refusal.detail)).unwrap_or_default()
     } else if reserved {
-        let lines: Vec<String> = outcome.quantities().map(|(sku, n)| format!("{n} x {sku}")).collect();
+        let lines: Vec<String> = outcome.quantities().iter().map(|(sku, n)| format!("{n} x {sku}")).collect();
         lines.join(", ")
     } else {
         let ids = [PAYMENT_ID, "refund_id", "shipment_id"].into_iter().find_map(|id| outcome.text(id));

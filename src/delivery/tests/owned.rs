@@ -1,6 +1,7 @@
 //! An owned order, from checkpoint to checkpoint.
 
 use super::*;
+use crate::workflow::Migration;
 
 /// The record with a wish to cancel.
 fn cancelled(record: Record) -> Record {
@@ -114,15 +115,40 @@ fn a_wish_to_cancel_lets_the_payment_settle_and_then_turns_the_order_back() {
 #[test]
 fn a_wish_to_cancel_changes_nothing_after_the_point_of_no_return_or_on_the_way_back() {
     let scene = Scene::new();
-    for (status, step, next) in [
-        (Status::InProgress, SHIP, (Status::InProgress, TELL)),
-        (Status::Compensating, REFUND, (Status::Compensating, TELL)),
-    ] {
-        let play = scene.resuming(cancelled(scene.left_at(status, step)));
-        let after = play.called(Ending::Done(shipped()));
-        let after = &after.write().after;
-        assert_eq!((after.status, after.step.as_str()), next);
-        assert_eq!(after.outcomes.get(step), Some(&shipped().at(NOW)));
+    let left_at = |status, step| cancelled(scene.left_at(status, step));
+    let shipping = left_at(Status::InProgress, TELL);
+    let shipping = Record { outcomes: shipping.outcomes.with(SHIP, shipped().at(NOW)), ..shipping };
+    let told = scene.resuming(shipping).called(Ending::Done(Outcome::nothing()));
+    assert_eq!(told.write().after.status, Status::Completed);
+    let refunded = scene.resuming(left_at(Status::Compensating, REFUND)).called(Ending::Done(shipped()));
+    let after = &refunded.write().after;
+    assert_eq!((after.status, after.step.as_str()), (Status::Compensating, TELL));
+    assert_eq!(after.outcomes.get(REFUND), Some(&shipped().at(NOW)));
+}
+
+#[test]
+fn an_order_that_was_cancelled_and_may_have_been_shipped_waits_for_a_person() {
+    let scene = Scene::new();
+    let play = scene.resuming(cancelled(scene.left_at(Status::InProgress, SHIP)));
+    let reason = "somebody asked to cancel at dispatch_shipment, where it is too late under this workflow";
+    assert_eq!(play.write().after.parked_reason.as_deref(), Some(reason));
+}
+
+#[test]
+fn an_order_that_was_cancelled_turns_back_wherever_a_migration_leads_it() {
+    for to in [RESERVE, CHARGE, SHIP, TELL] {
+        let migration = Migration { moves: Box::leak(Box::new([("pack_order", to)])) };
+        let scene = Scene { workflow: workflow().migrated_by(&[migration]), ..Scene::new() };
+        let left = scene.left_at(Status::InProgress, SHIP);
+        let left = Record { step: "pack_order".to_owned(), workflow_version: 1, ..left };
+        let looked = scene.begin().refused(left.clone());
+        assert_eq!(looked.write().after.step, to);
+        // Somebody cancels between the look and the takeover.
+        let play = looked.refused(cancelled(left));
+        let after = &play.write().after;
+        assert_eq!((after.status, after.step.as_str()), (Status::Compensating, REFUND), "{to}");
+        assert_eq!(after.outcomes.refusal(), Some(Refusal::cancelled()));
+        assert_eq!(play.applied().due().key, "ord-1:refund_payment");
     }
 }
 

@@ -125,9 +125,15 @@ fn a_step_marked_not_done_is_due_again_with_a_fresh_key() {
     let seen = parked_at(Status::InProgress, CHARGE);
     let write = mark(&workflow(), &seen, CHARGE, Statement::NotDone, NOW).unwrap();
     assert_eq!(write.guard, parked_guard(Some(CHARGE)));
-    changes(&write, &seen, &["fence", "key_epoch_ms", "settled_step", "updated_at_ms"]);
-    assert_eq!((write.after.step.as_str(), write.after.keys_since()), (CHARGE, NOW));
-    assert_eq!(write.after.settled_step.as_deref(), Some(CHARGE));
+    let changed = ["fence", "key_epoch_ms", "key_generation", "settled_step", "updated_at_ms"];
+    changes(&write, &seen, &changed);
+    let after = write.after;
+    assert_eq!((after.step.as_str(), after.keys_since()), (CHARGE, NOW));
+    assert_eq!(after.settled_step.as_deref(), Some(CHARGE));
+    let again = mark(&workflow(), &after, CHARGE, Statement::NotDone, NOW).unwrap().after;
+    let keys = [&seen, &after, &again].map(|record| record.idempotency_key(CHARGE));
+    assert_eq!(keys, ["ord-1:charge_payment", "ord-1:charge_payment:2", "ord-1:charge_payment:3"]);
+    assert_eq!(again.idempotency_key(SHIP), "ord-1:dispatch_shipment", "of another step nothing was stated");
 }
 
 #[test]
@@ -344,45 +350,4 @@ fn every_refusal_says_what_is_wrong_and_what_to_do() {
     ] {
         assert_eq!(refused.to_string(), text);
     }
-}
-
-fn of_version_2() -> Workflow {
-    let moves = &[("score", CHARGE)];
-    workflow().migrated_by(&[crate::workflow::Migration { moves }])
-}
-
-#[test]
-fn an_operator_decides_on_an_order_of_an_older_version_as_one_of_the_present() {
-    let workflow = of_version_2();
-    let seen = parked_at(Status::InProgress, CHARGE);
-    let marked = mark(&workflow, &seen, CHARGE, Statement::NotDone, NOW).unwrap().after;
-    assert_eq!((marked.step.as_str(), marked.workflow_version), (CHARGE, 2));
-    let settled = Record { settled_step: Some(CHARGE.to_owned()), ..seen };
-    assert_eq!(settled.workflow_version, 1);
-    let back = compensate_parked(&workflow, &settled, "me", NOW).unwrap().after;
-    assert_eq!((back.step.as_str(), back.workflow_version), (TELL, 2));
-}
-
-#[test]
-fn nothing_is_stated_about_a_step_that_is_no_more_or_an_order_of_a_version_to_come() {
-    let workflow = of_version_2();
-    let gone = parked_at(Status::InProgress, "score");
-    let moved = NotAllowed::Moved { step: "score".to_owned(), to: CHARGE.to_owned() };
-    assert_eq!(mark(&workflow, &gone, "score", Statement::NotDone, NOW), Err(moved.clone()));
-    assert_eq!(compensate_parked(&workflow, &gone, "me", NOW), Err(moved));
-    for workflow_version in [0, 3] {
-        let other = Record { workflow_version, ..parked_at(Status::InProgress, CHARGE) };
-        let unknown = Err(NotAllowed::UnknownVersion(workflow_version));
-        assert_eq!(mark(&workflow, &other, CHARGE, Statement::NotDone, NOW), unknown);
-        assert_eq!(compensate_parked(&workflow, &other, "me", NOW), unknown);
-    }
-}
-
-#[test]
-fn a_key_counts_as_fresh_from_the_takeover_that_moved_the_order_to_its_step() {
-    let workflow = of_version_2();
-    let moved = take_over(&workflow, &held(Status::InProgress, "score"), &claimant("me"), NOW).after;
-    assert_eq!((moved.step.as_str(), moved.workflow_version, moved.key_epoch_ms), (CHARGE, 2, Some(NOW)));
-    let stays = take_over(&workflow, &held(Status::InProgress, CHARGE), &claimant("me"), NOW).after;
-    assert_eq!((stays.step.as_str(), stays.workflow_version, stays.key_epoch_ms), (CHARGE, 2, None));
 }

@@ -1,5 +1,6 @@
 //! Orders that were in flight when a new version of the workflow was deployed.
 
+use order_processor::local::payment_provider::Scripted;
 use order_processor::protocol;
 use order_processor::record::{Outcome, REFUSAL};
 use order_processor::workflow::Migration;
@@ -90,14 +91,64 @@ async fn an_order_of_a_version_that_never_was_is_left_alone() {
     }
 }
 
+/// Version 1 scored an order after its stock was reserved. Version 2 lets such an order go back to the reservation.
+const BACK: &[Migration] = &[Migration { moves: &[("score_order", "reserve_inventory")] }];
+
 #[tokio::test(start_paused = true)]
 async fn what_has_an_outcome_is_not_done_again_even_if_a_migration_leads_back_to_it() {
-    const BACK: &[Migration] = &[Migration { moves: &[("score_order", "reserve_inventory")] }];
     let mut world = World::new().await;
     world.migrations = BACK;
     old_record(&world, Status::InProgress, "score_order").await;
     let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
     assert_eq!((outcome.outcomes(), world.available("mug").await), (vec!["completed"], 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_went_back_to_its_reservation_releases_what_was_reserved_and_nothing_else() {
+    let mut world = World::new().await;
+    world.migrations = BACK;
+    old_record(&world, Status::InProgress, "score_order").await;
+    let declined = json!({ "error": { "type": "card_error", "code": "card_declined" } });
+    world.payments.answer_next("ord-1:charge_payment", Scripted::status(402).body(declined));
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
+    assert_eq!(outcome.outcomes(), ["rejected"]);
+    assert_eq!(world.available("mug").await, 10);
+    assert_eq!(world.item("STOCK#at_ms").await, None, "the time of the reservation is no stock");
+}
+
+/// Version 1 packed an order after it was charged. Version 2 ships it at once.
+const WITHOUT_PACKING: &[Migration] = &[Migration { moves: &[("pack_order", "dispatch_shipment")] }];
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_is_kept_by_a_migration_that_removes_the_step_at_which_it_came() {
+    let mut world = World::new().await;
+    world.migrations = WITHOUT_PACKING;
+    let old = old_record(&world, Status::InProgress, "pack_order").await;
+    world.put(&Record { cancel_requested: Some("the customer".into()), ..old }).await;
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1"))]).await;
+    assert_eq!(outcome.outcomes(), ["rejected"], "{:?}", outcome.lines);
+    assert!(outcome.result("m1").contains("cancelled"));
+    assert_eq!(world.drain("WAREHOUSE_QUEUE_URL").await.len(), 0);
+    assert_eq!(world.available("mug").await, 10);
+}
+
+/// The old owner's last write is under way while a worker of version 2 reads the record, and lands before its takeover.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_that_moves_the_step_does_not_meet_a_write_that_landed_since_it_looked() {
+    let world = new_code().await;
+    let old = old_record(&world, Status::InProgress, "score_order").await;
+    let outcomes = old.outcomes.with(REFUSAL, Outcome::of("reason", "payment_declined"));
+    let late = Record { status: Status::Compensating, step: "unscore_order".into(), outcomes, ..old };
+    let faults = Faults::on_first("DynamoDB UpdateItem", Fault::Freeze);
+    let (worker, event) = (world.worker_under(&faults), [message("m1", &order_json("ord-1"))]);
+    let overtaken = async {
+        faults.frozen().await;
+        world.put(&late).await;
+        faults.thaw();
+    };
+    let (outcome, ()) = tokio::join!(world.deliver_to(&worker, &event), overtaken);
+    assert_eq!(outcome.outcomes(), ["rejected"], "{:?}", outcome.lines);
+    assert_eq!(world.available("mug").await, 10);
 }
 
 #[tokio::test(start_paused = true)]

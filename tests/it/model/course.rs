@@ -7,7 +7,7 @@ use order_processor::delivery::{
     Command, Course, Delivery, Disposition, Due, Ending, Event, Job, Moment, Rules,
 };
 use order_processor::order::Order;
-use order_processor::protocol::{self, Claimant, Existing, Refused, Write, Written};
+use order_processor::protocol::{self, Claimant, Existing, Refused, Stranded, Write, Written};
 use order_processor::record::{Outcome, Outcomes, Owner, Reason, Refusal, Status};
 use order_processor::services::{notifications, payment, warehouse};
 
@@ -242,6 +242,10 @@ impl Model {
             }
             Disposition::Parked { reason } => {
                 self.reached.mark(if reason.is_some() { Branch::Parked } else { Branch::ParkedAnswer });
+                let standing = world.record.as_ref().map(|record| protocol::standing(&self.workflow, record));
+                if let Some(Err(Stranded::CancelledTooLate(_))) = standing {
+                    world.break_with("an order went past a cancellation");
+                }
                 if unfinished && world.acts == 0 {
                     world.break_with("the message of an unfinished order was deleted");
                 }

@@ -76,6 +76,11 @@ fn reserved_of(record: &Record, sku: &str) -> u64 {
     }
     let outcome = record.outcomes.get("reserve_inventory");
     outcome.map_or(0, |outcome| {
-        outcome.quantities().filter(|(reserved, _)| reserved.to_string() == sku).map(|(_, n)| n).sum()
+        outcome
+            .quantities()
+            .into_iter()
+            .filter(|(reserved, _)| reserved.to_string() == sku)
+            .map(|(_, n)| n)
+            .sum()
     })
 }

@@ -231,6 +231,48 @@ async fn an_erased_message_is_gone_and_only_the_same_order_brings_it_back() {
     assert_eq!(world.bodies().await, [order_json("ord-1").to_string()]);
 }
 
+#[tokio::test]
+async fn the_key_that_a_statement_begins_is_shown_and_kept() {
+    let world = World::new().await;
+    world.put(&parked("ord-1")).await;
+    let key = |shown: &serde_json::Value| shown["idempotency_key"].as_str().unwrap().to_owned();
+    assert_eq!(key(&world.json(&["parked", "show", "ord-1"]).await), "ord-1:charge_payment");
+    let marked = world.json(&signed(&["parked", "mark-not-done", "ord-1", "charge_payment"])).await;
+    assert!(marked["meaning"].as_str().unwrap().contains("ord-1:charge_payment:2"), "{marked}");
+    assert_eq!(key(&world.json(&["parked", "show", "ord-1"]).await), "ord-1:charge_payment:2");
+    assert!(world.run(&["parked", "show", "ord-1"]).await.out.contains("ord-1:charge_payment:2"));
+}
+
+#[tokio::test]
+async fn an_order_whose_record_names_no_step_is_placed_by_a_person_and_goes_on() {
+    let world = World::new().await;
+    let stranded = Record { parked_from: Some(Status::Compensating), ..parked("ord-1") };
+    world.put(&stranded).await;
+    let possible = world.json(&["parked", "show", "ord-1"]).await["possible"].clone();
+    let place = |step: &str| format!("orderctl parked place ord-1 {step} --seen 1 --why TEXT");
+    let steps = [
+        "reserve_inventory",
+        "charge_payment",
+        "refund_payment",
+        "dispatch_shipment",
+        "notify_customer",
+        "notify_customer --turn-back",
+    ];
+    let possible: Vec<_> = possible.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(possible[1..], steps.map(place), "{possible:?}");
+    let wrong = world.run(&signed(&["parked", "place", "ord-1", "release_inventory"])).await;
+    assert!(wrong.code == 2 && wrong.err.contains("accepted are reserve_inventory"), "{wrong:?}");
+    let dry = world.json(&signed(&["parked", "place", "ord-1", "charge_payment", "--dry-run"])).await;
+    assert_eq!((&dry["after"]["step"], world.record("ord-1").await), (&json!("charge_payment"), stranded));
+    world.json(&signed(&["parked", "place", "ord-1", "notify_customer", "--turn-back"])).await;
+    let placed = world.record("ord-1").await;
+    assert_eq!((placed.parked_from, placed.step.as_str()), (Some(Status::Compensating), "notify_customer"));
+    let again = world.run(&signed(&["parked", "place", "ord-1", "charge_payment"])).await;
+    assert!(again.code == 1 && again.err.contains("from where a way leads on"), "{again:?}");
+    assert_eq!(world.run(&signed(&["parked", "resume", "ord-1"])).await.code, 0);
+    assert_eq!(world.record("ord-1").await.status, Status::Compensating);
+}
+
 /// A world in which somebody else changes the record right after it was read for the first time.
 async fn with_another_operator() -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -54,11 +54,12 @@ prop_compose! {
         order in option::of(text()),
         settled_step in option::of(few_steps()),
         key_epoch_ms in option::of(any::<u64>().prop_map(UnixMillis)),
+        key_generation in prop::collection::btree_map("s[a-z]{0,3}", any::<u32>(), 0..3),
         result in option::of(text()),
         expires_at in option::of(any::<u64>().prop_map(UnixSeconds)),
     ) -> Record {
         Record {
-            reserved_at_ms, parked_from, parked_reason, order, settled_step, key_epoch_ms, result, expires_at,
+            reserved_at_ms, parked_from, parked_reason, order, settled_step, key_epoch_ms, key_generation, result, expires_at,
             ..claim().after
         }
     }
