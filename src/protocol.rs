@@ -126,8 +126,9 @@ pub fn on_existing(
 /// The write that makes me the owner of an order whose lease is over. From there on it is an order of the present
 /// workflow.
 ///
-/// Where a migration moves the order to another step, the write holds only at the step that was seen: a write of the owner
-/// before may have landed since. And it minds cancellations, because an order that is to be cancelled does not go on.
+/// An order of an earlier workflow is taken over only at the status and step that were seen: a write of the owner before
+/// may have landed since, and what it leads to may be no step of the present one. Where a migration moves the order, the
+/// write minds cancellations, too: an order that is to be cancelled does not go on.
 pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: UnixMillis) -> Write {
     let known = workflow.at_present(seen.workflow_version, &seen.step);
     let owned = Record {
@@ -141,14 +142,17 @@ pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: U
         ..seen.clone()
     };
     let guard = Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
-    let Some(to) = known.filter(|to| *to != seen.step) else { return update(guard, seen, owned) };
-    let guard = Guard {
-        status: vec![seen.status],
-        step: vec![seen.step.clone()],
-        not_cancelled: seen.cancel_requested.is_none(),
-        ..guard
-    };
-    update(guard, seen, moved(workflow, owned, to, now))
+    if owned.workflow_version == seen.workflow_version {
+        return update(guard, seen, owned);
+    }
+    let guard = Guard { status: vec![seen.status], step: vec![seen.step.clone()], ..guard };
+    match known.filter(|to| *to != seen.step) {
+        None => update(guard, seen, owned),
+        Some(to) => {
+            let guard = Guard { not_cancelled: seen.cancel_requested.is_none(), ..guard };
+            update(guard, seen, moved(workflow, owned, to, now))
+        }
+    }
 }
 
 /// The order at the step to which a migration leads. Nobody has called that step yet.

@@ -254,8 +254,8 @@ impl Workflow {
         turn.is_some_and(|step| outcomes.get(step.name).is_some())
     }
 
-    /// The law: what is written after `event` at `position`. `outcomes` are those known by then, the present
-    /// step's included if it is done.
+    /// The law: what is written after `event` at `position`. `outcomes` are those known by then, that of the present
+    /// step or undo included if it is done.
     ///
     /// # Errors
     /// [`Illegal`] names both halves of a pair that cannot happen.
@@ -269,17 +269,15 @@ impl Workflow {
             (Position::Forward(id), _, Event::Done) => Ok(Move::Advance(StepId(id.0 + 1))),
             (Position::Forward(_), Revocable, Event::Refused | Event::Cancelled)
             | (Position::Forward(_), PointOfNoReturn, Event::Refused) => {
-                Ok(Move::Compensate(self.first_undo(outcomes)))
+                Ok(Move::Compensate(self.next_undo(outcomes)))
             }
             (Position::Backward(_), Tell, Event::Done) => Ok(Move::Reject),
-            (Position::Backward(id), Revocable, Event::Done) => {
-                Ok(Move::Retreat(self.undo_before(id, outcomes)))
-            }
+            (Position::Backward(_), Revocable, Event::Done) => Ok(Move::Retreat(self.next_undo(outcomes))),
             // The step at which it was cancelled is no more: a migration led the order further, and nothing was shipped.
             (Position::Forward(_), PointOfNoReturn | Forward | Tell, Event::Cancelled)
                 if !self.is_past_return(outcomes) =>
             {
-                Ok(Move::Compensate(self.first_undo(outcomes)))
+                Ok(Move::Compensate(self.next_undo(outcomes)))
             }
             (Position::Forward(_), PointOfNoReturn | Forward | Tell, Event::Cancelled)
             | (Position::Forward(_), Forward | Tell, Event::Refused)
@@ -290,18 +288,15 @@ impl Workflow {
         }
     }
 
-    /// What is undone first, wherever the order turns back: a migration may have led it back to before what was done.
-    fn first_undo(&self, outcomes: &Outcomes) -> StepId {
-        self.undo_before(StepId(self.steps.len()), outcomes)
-    }
-
-    /// The last step before `end` whose call left something to undo, or else the telling step. Stock is not
-    /// among them: it is released by the write that ends the order.
-    fn undo_before(&self, end: StepId, outcomes: &Outcomes) -> StepId {
-        let undoable = self.steps[..end.0]
-            .iter()
-            .rposition(|step| step.is_undone_by_a_call() && outcomes.left_something(step.name));
-        StepId(undoable.unwrap_or(self.steps.len() - 1))
+    /// The last step that left something which was not undone yet, or else the telling step. It follows from the outcomes
+    /// alone: a migration may have led the order past a step, or back. Stock is not among them: it is released by the
+    /// write that ends the order.
+    fn next_undo(&self, outcomes: &Outcomes) -> StepId {
+        let left = |step: &StepDef| {
+            let undone = step.undo.is_some_and(|undo| outcomes.get(undo).is_some());
+            step.is_undone_by_a_call() && outcomes.left_something(step.name) && !undone
+        };
+        StepId(self.steps.iter().rposition(left).unwrap_or(self.steps.len() - 1))
     }
 }
 

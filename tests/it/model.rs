@@ -14,6 +14,7 @@ macro_rules! listed {
 }
 
 mod checker;
+mod codes;
 mod course;
 mod guards;
 mod operator;
@@ -28,12 +29,11 @@ use std::time::{Duration, Instant};
 
 use order_processor::delivery::Rules;
 use order_processor::record::Record;
-use order_processor::services;
-use order_processor::workflow::Workflow;
 use stateright::{Checker, HasDiscoveries, Model as _};
 
 use crate::evidence::{self, Section};
 use crate::side_by_side::on_every_core;
+use codes::Codes;
 use course::{Decision, Orders};
 use guards::Removed;
 use operator::Act;
@@ -69,13 +69,14 @@ pub struct Scene {
     supplies: u8,
     /// Days and months may pass.
     days: bool,
+    /// The code of the workers and of the operators.
+    codes: Codes,
 }
 
 /// The model of a scene, with all its guards or without one.
 pub struct Model {
     scene: Scene,
     removed: Option<Removed>,
-    workflow: Workflow,
     rules: Rules,
     orders: Orders,
     reached: Arc<Reached>,
@@ -87,7 +88,6 @@ impl Model {
     fn new(scene: Scene, removed: Option<Removed>, reached: &Arc<Reached>) -> Self {
         Model {
             removed,
-            workflow: services::workflow(),
             rules: course::rules(removed),
             orders: Orders::of(scene.stock.len()),
             reached: reached.clone(),
@@ -116,7 +116,15 @@ impl Scene {
             acts: vec![],
             supplies: 0,
             days: false,
+            codes: Codes::shipped(),
         }
+    }
+
+    /// Old and new code at work at once, in any order: deployed to a few, to all, rolled back, deployed again.
+    fn migrating(name: &'static str, codes: Codes) -> Self {
+        let by = |quick, thorough| if evidence::thorough() { thorough } else { quick };
+        let scene = Scene::new(name, by(2, 3), 1);
+        Scene { codes, stock: vec![1], refuses: false, ..scene }.with_operator(1, &[Act::Cancel])
     }
 
     fn with_operator(self, operator: u8, acts: &[Act]) -> Self {
@@ -164,8 +172,27 @@ fn scenes() -> Vec<Scene> {
     let days_of_trouble =
         Scene { messages: vec![Message::Original], deliveries: 2, faults: 2, ..days.clone() };
     let mut scenes = vec![faults, stock, cancel, parked, others, days];
+    scenes.extend(migrations());
     scenes.extend([cancel_in_trouble, days_of_trouble].into_iter().filter(|_| wide));
     scenes
+}
+
+/// Orders in flight while the table of steps changes.
+fn migrations() -> Vec<Scene> {
+    let decided = Scene {
+        parking: true,
+        declines: false,
+        ..Scene::migrating("parked, and decided by operators of either version", Codes::without_packing())
+    };
+    let decided = decided.with_operator(2, &[Act::Resume, Act::Mark, Act::TurnBack]);
+    let changes = [
+        Scene::migrating("a step before the charge removed", Codes::without_a_check()),
+        Scene::migrating("the last step before the shipment removed", Codes::without_packing()),
+        Scene::migrating("a step after the shipment removed", Codes::without_an_invoice()),
+        Scene::migrating("a step added on either side", Codes::with_a_check_and_an_invoice()),
+        Scene::migrating("a step moved past the charge", Codes::with_the_check_after_the_charge()),
+    ];
+    changes.into_iter().chain([decided].into_iter().filter(|_| evidence::thorough())).collect()
 }
 
 #[test]
@@ -223,6 +250,8 @@ fn scenes_without(removed: Removed) -> Vec<Scene> {
             vec![Scene { days: true, parking: true, ..plain(2, 2) }]
         }
         NoTtlOnUnfinished | AgeWindow | Retention => vec![Scene { days: true, ..plain(2, 1) }],
+        MigrateFromStepSeen => vec![Scene::migrating("small", Codes::without_packing())],
+        MoveMindsCancellation => vec![Scene::migrating("small", Codes::without_packing())],
         SettledBeforeTurningBack => vec![parked(2, &[Act::Resume, Act::TurnBack])],
         OperatorsFence | OperatorsStatus | OperatorsFencePlusOne | MarkStepDue => {
             vec![Scene { operators: 2, ..parked(4, &[Act::Resume, Act::Mark, Act::TurnBack]) }]

@@ -184,6 +184,10 @@ fn a_wrong_shipment_is_found() {
         let reordered = format!(" {}", shipment.bodies[0]);
         shipment.bodies.push(reordered);
     });
+    breaks(invariant, "a", |facts| {
+        let shipment = facts.shipments[&key()].clone();
+        facts.shipments.insert(format!("{}:2", key()), shipment);
+    });
     breaks(invariant, "c", |facts| {
         facts.shipments.insert("c:dispatch_shipment".to_owned(), Delivered::default());
     });

@@ -18,17 +18,19 @@ fn a_takeover_brings_an_order_of_an_earlier_workflow_to_the_present_one() {
 }
 
 #[test]
-fn a_takeover_that_moves_the_step_holds_only_at_the_status_and_step_that_were_seen() {
-    let migrated = workflow().migrated_by(&[Migration { moves: &[(CHARGE, SHIP), (REFUND, TELL)] }]);
+fn a_takeover_across_a_migration_holds_only_at_the_status_and_step_that_were_seen() {
+    let moving = workflow().migrated_by(&[Migration { moves: &[(CHARGE, SHIP), (REFUND, TELL)] }]);
+    let staying = workflow().migrated_by(&[Migration { moves: &[] }]);
     for (status, step) in [(Status::InProgress, CHARGE), (Status::Compensating, REFUND)] {
-        for cancel_requested in [None, Some("support".to_owned())] {
-            let asked = cancel_requested.is_some();
+        for (cancel_requested, moves) in [(None, true), (Some("support".to_owned()), true), (None, false)] {
+            let minds_cancellation = moves && cancel_requested.is_none();
             let seen = Record { cancel_requested, ..held(status, step) };
-            let guard = take_over(&migrated, &seen, &claimant("other"), NOW).guard;
+            let workflow = if moves { &moving } else { &staying };
+            let guard = take_over(workflow, &seen, &claimant("other"), NOW).guard;
             for record in every_record() {
                 let expected = record.as_ref().is_some_and(|record| {
                     (record.fence, record.status, record.step.as_str()) == (Fence(3), status, step)
-                        && (asked || record.cancel_requested.is_none())
+                        && !(minds_cancellation && record.cancel_requested.is_some())
                 });
                 assert_eq!(guard.holds(record.as_ref()), expected, "{record:?}");
             }

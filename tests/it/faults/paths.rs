@@ -1,6 +1,7 @@
 //! The paths through the workflow, and how the world must be at the end of each.
 
 use order_processor::record::Reason;
+use order_processor::workflow::Migration;
 use serde_json::{Value, json};
 
 use crate::world::{Message, message, order_json};
@@ -20,9 +21,25 @@ pub struct Path {
     pub shipment_refused: bool,
     /// The payment provider is down for the first request about this order.
     pub provider_down_for: Option<&'static str>,
+    /// Where a worker of an earlier version of the code left `ord-1`.
+    pub left_by_old_code: Option<Left>,
     /// How each order ends.
     pub ends: &'static [End],
 }
+
+/// An order whose stock is reserved, left at a step that is no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    pub step: &'static str,
+    /// Somebody asked to cancel it there.
+    pub cancelled: bool,
+    /// Where the present code goes on.
+    pub migrations: &'static [Migration],
+}
+
+/// The old code checked an order for fraud before it was charged, and packed it before it was shipped.
+const NO_MORE: &[Migration] =
+    &[Migration { moves: &[("check_fraud", "charge_payment"), ("pack_order", "dispatch_shipment")] }];
 
 /// How an order ends.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +71,7 @@ pub const HAPPY: Path = Path {
     cancelled_during: None,
     shipment_refused: false,
     provider_down_for: None,
+    left_by_old_code: None,
     ends: &[COMPLETED],
 };
 
@@ -71,7 +89,7 @@ pub const OUT_OF_STOCK: Path = Path {
     ..HAPPY
 };
 
-pub static PATHS: [Path; 10] = [
+pub static PATHS: [Path; 12] = [
     HAPPY,
     Path {
         name: "free",
@@ -107,6 +125,17 @@ pub static PATHS: [Path; 10] = [
     },
     // Whatever fails is parked, and an operator resumes it.
     Path { name: "last-receive", receive_count: LAST_RECEIVE, ..HAPPY },
+    Path {
+        name: "migrated",
+        left_by_old_code: Some(Left { step: "check_fraud", cancelled: false, migrations: NO_MORE }),
+        ..HAPPY
+    },
+    Path {
+        name: "cancelled-and-migrated",
+        left_by_old_code: Some(Left { step: "pack_order", cancelled: true, migrations: NO_MORE }),
+        ends: &[rejected(Reason::Cancelled)],
+        ..HAPPY
+    },
     // In group a an order and its duplicate, rebuilt by the producer; in group b an order that fails at first, and
     // one that must wait for it.
     Path {

@@ -7,19 +7,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use order_processor::budget::Budget;
+use order_processor::clock::UnixMillis;
 use order_processor::local::faults::{Fault, Faults, Passage};
 use order_processor::local::payment_provider::Scripted;
-use order_processor::protocol::{self, Written};
+use order_processor::order::Order;
+use order_processor::protocol::{self, Claimant, Written};
 use order_processor::random::Random;
+use order_processor::record::{Owner, Record};
+use order_processor::services;
 use order_processor::store::Store;
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
-use super::paths::LAST_RECEIVE;
+use super::paths::{LAST_RECEIVE, Left};
 use super::watch::Watch;
 use crate::local_world::TABLE;
 use crate::world::warehouse::RefusingWarehouse;
-use crate::world::{Message, Outcome, TIMEOUT, World, raw};
+use crate::world::{Message, Outcome, TIMEOUT, World, order_json, raw};
 
 /// Past every lease: the function's timeout and the grace, and a little.
 const PAST_THE_LEASE: Duration = Duration::from_secs(20);
@@ -65,6 +69,10 @@ impl Play {
         world.warehouse = case.path.shipment_refused.then(RefusingWarehouse::default);
         if let Some(order) = case.path.provider_down_for {
             world.payments.answer_next(order, Scripted::status(503));
+        }
+        if let Some(left) = case.path.left_by_old_code {
+            world.migrations = left.migrations;
+            leave(&world, left).await;
         }
         let watch = Watch::default();
         let faults = Faults::planned_by(plan(case.clone(), &world, watch.clone()));
@@ -206,6 +214,21 @@ impl Worker {
         self.process.thaw();
         self
     }
+}
+
+/// Puts `ord-1` where a worker of the old code left it an hour ago, with two mugs reserved.
+async fn leave(world: &World, left: Left) {
+    let workflow = services::workflow();
+    let order = Order::parse(&order_json("ord-1").to_string()).unwrap();
+    let then = UnixMillis(world.clock.now().0 - 3_600_000);
+    let claimant = Claimant { owner: Owner("old".to_owned()), lease_until: then };
+    let claimed = protocol::claim(&workflow, &order, &claimant, then).after;
+    let reserved = protocol::reserve(&workflow, &claimed, &order, workflow.first(), then).after;
+    let cancel_requested = left.cancelled.then(|| "customer".to_owned());
+    world
+        .put(&Record { step: left.step.to_owned(), workflow_version: 1, cancel_requested, ..reserved })
+        .await;
+    world.stock("mug", 8).await;
 }
 
 /// The faults of `case`. In front of each request about a record that is looked at, and somebody may cancel.

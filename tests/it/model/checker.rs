@@ -3,20 +3,21 @@
 use order_processor::delivery::{Command, Due, Ending, Event};
 use order_processor::protocol::{Write, Written};
 use order_processor::record::{Refusal, Status};
-use order_processor::services::{payment, warehouse};
+use order_processor::services::payment;
 
+use super::codes::Duty;
 use super::guards::Removed;
 use super::operator::Act;
 use super::reached::Branch;
 use super::table;
-use super::world::{Callees, Day, Kept, Left, Message, Phase, World};
+use super::world::{Callees, Day, Delivered, Kept, Left, Phase, World};
 use super::{Model, course, properties};
 
 /// One thing that happens. Runs are named by their place among those under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// The queue delivers, perhaps for the last time.
-    Deliver { message: Message, last: bool },
+    /// The queue delivers, perhaps for the last time, to a worker of some version.
+    Deliver(Delivered),
     /// A run's command is done; a reader of a lease may be `late`, and a new key may be refused.
     Do { run: usize, late: bool, accepts: bool },
     /// A fault meets the run's command.
@@ -27,8 +28,8 @@ pub enum Action {
     Land(usize),
     /// A late call is processed.
     LandCall { index: usize, accepts: bool },
-    /// An operator reads the record, and will write.
-    Read(Act),
+    /// An operator with a command line of some version reads the record, and will write.
+    Read { act: Act, code: u8 },
     /// An operator writes.
     Operate(usize),
     /// One more of each SKU comes in.
@@ -97,10 +98,15 @@ impl stateright::Model for Model {
             return self.actions_of_run(world, fresh, actions);
         }
         if world.left.deliveries > 0 && world.runs.len() < self.scene.workers {
-            for &message in &self.scene.messages {
-                actions.push(Action::Deliver { message, last: false });
+            for (&message, code) in self
+                .scene
+                .messages
+                .iter()
+                .flat_map(|message| self.scene.codes.all().map(move |code| (message, code)))
+            {
+                actions.push(Action::Deliver(Delivered { message, last: false, code }));
                 if self.scene.parking {
-                    actions.push(Action::Deliver { message, last: true });
+                    actions.push(Action::Deliver(Delivered { message, last: true, code }));
                 }
             }
         }
@@ -134,9 +140,9 @@ impl stateright::Model for Model {
         }
         let mut world = before.clone();
         match action {
-            Action::Deliver { message, last } => {
+            Action::Deliver(delivered) => {
                 world.left.deliveries -= 1;
-                self.begin(&mut world, message, last);
+                self.begin(&mut world, delivered);
             }
             Action::Do { run, late, accepts } => self.act(&mut world, run, late, accepts),
             Action::Fail { run, fault } => {
@@ -163,7 +169,7 @@ impl stateright::Model for Model {
                     self.reached.mark(Branch::CallLate);
                 }
             }
-            Action::Read(act) => self.read(&mut world, act)?,
+            Action::Read { act, code } => self.read(&mut world, act, code)?,
             Action::Operate(index) => self.operate(&mut world, index),
             Action::Restock => {
                 world.left.supplies -= 1;
@@ -231,14 +237,11 @@ impl Model {
     /// Whether the callee may say no: to a key that it does not know, or if a search lags.
     fn may_refuse(&self, command: &Command, world: &World) -> bool {
         let Command::Call(due) = command else { return false };
-        let step = due.held.step.as_str();
         let known = world.callees.remembered(&self.key(due)).is_some();
-        match step {
-            _ if step == payment::STEP.name => {
-                course::may_be_forgotten(due) || (self.scene.declines && !known)
-            }
-            _ if step == warehouse::STEP.name => self.scene.refuses && !known,
-            _ => false,
+        match self.scene.codes.duty(&due.held.step) {
+            Duty::Charge => course::may_be_forgotten(due) || (self.scene.declines && !known),
+            Duty::Ship => self.scene.refuses && !known,
+            Duty::Refund | Duty::Tell | Duty::Other => false,
         }
     }
 
@@ -265,7 +268,7 @@ impl Model {
             }
             Command::Write(write) => Event::Written(self.write(world, write)),
             Command::Call(due) if self.unsettled(due) => Event::Called(Ending::Refused(Refusal::cancelled())),
-            Command::Call(due) => Event::Called(self.process(world, run.message, due, accepts)),
+            Command::Call(due) => Event::Called(self.process(world, run.delivered.message, due, accepts)),
             Command::End(_) => return,
         };
         if let Event::Written(Written::Short(_)) = event {
@@ -320,12 +323,12 @@ impl Model {
                 world.runs[index].phase = Phase::Looking;
             }
             (Command::Call(due), Fault::LoseResponse) => {
-                self.process(world, run.message, due, true);
+                self.process(world, run.delivered.message, due, true);
                 self.feed(world, index, unavailable(), false);
             }
             (Command::Call(due), Fault::Unknown { effect }) => {
                 if effect {
-                    self.process(world, run.message, due, true);
+                    self.process(world, run.delivered.message, due, true);
                 }
                 self.feed(world, index, Event::Called(Ending::Unknown("unknown".to_owned())), false);
             }

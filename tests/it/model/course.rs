@@ -7,14 +7,15 @@ use order_processor::delivery::{
     Command, Course, Delivery, Disposition, Due, Ending, Event, Job, Moment, Rules,
 };
 use order_processor::order::Order;
-use order_processor::protocol::{self, Claimant, Existing, Refused, Stranded, Write, Written};
+use order_processor::protocol::{self, Claimant, Existing, Refused, Write, Written};
 use order_processor::record::{Outcome, Outcomes, Owner, Reason, Refusal, Status};
 use order_processor::services::{notifications, payment, warehouse};
 
+use super::codes::Duty;
 use super::guards::Removed;
 use super::reached::Branch;
 use super::table;
-use super::world::{Answer, Day, Kept, Message, Phase, Run, World};
+use super::world::{Answer, Day, Delivered, Kept, Message, Phase, Run, World};
 use super::{Model, RETENTION};
 
 /// When the model's order was placed: 1970-01-02.
@@ -96,8 +97,8 @@ pub fn rules(removed: Option<Removed>) -> Rules {
 }
 
 impl Model {
-    fn with_job<T>(&self, day: Day, run: (u8, Message, bool), act: impl FnOnce(&Job<'_>) -> T) -> T {
-        let (number, message, last) = run;
+    fn with_job<T>(&self, day: Day, run: (u8, Delivered), act: impl FnOnce(&Job<'_>) -> T) -> T {
+        let (number, Delivered { message, last, code }) = run;
         let claimant = Claimant { owner: Owner(format!("w{number}")), lease_until: now(day, number) + LEASE };
         let delivery = Delivery {
             order: self.orders.get(message),
@@ -105,19 +106,24 @@ impl Model {
             receive_count: if last { 2 } else { 1 },
             may_claim: true,
         };
-        act(&Job { workflow: &self.workflow, rules: &self.rules, delivery, claimant: &claimant })
+        act(&Job {
+            workflow: self.scene.codes.workflow(code),
+            rules: &self.rules,
+            delivery,
+            claimant: &claimant,
+        })
     }
 
     /// A message arrives.
-    pub fn begin(&self, world: &mut World, message: Message, last: bool) {
+    pub fn begin(&self, world: &mut World, delivered: Delivered) {
         world.begun += 1;
         let number = world.begun;
         let moment = Moment { now: now(world.day, number), call: Some(LEASE) };
-        let job = (number, message, last);
+        let job = (number, delivered);
         let Decision { course, command, .. } = self.decisions.recall(&(moment.now, job), || {
             Decision::of(self.with_job(world.day, job, |job| Course::begin(job, moment)), None)
         });
-        let run = Run { number, message, last, course, command, phase: Phase::Ready };
+        let run = Run { number, delivered, course, command, phase: Phase::Ready };
         world.runs.push(run);
         self.settle_end(world, world.runs.len() - 1);
     }
@@ -137,7 +143,7 @@ impl Model {
             } else {
                 Branch::Claimed
             });
-            self.check_owner(world, run.message);
+            self.check_owner(world, run.delivered.message);
         }
         let run = &mut world.runs[index];
         (run.course, run.command, run.phase) = (course, command, Phase::Ready);
@@ -146,7 +152,7 @@ impl Model {
 
     /// What the shipped course decides. It is pure, so what it once decided is remembered.
     fn decided(&self, day: Day, run: &Run, event: &Event, moment: Moment) -> Decision {
-        let job = (run.number, run.message, run.last);
+        let job = (run.number, run.delivered);
         self.decisions.recall(&(&run.course, event, moment.now, job), || {
             let branch = self.branch(run, event);
             let course = (*run.course).clone();
@@ -175,10 +181,10 @@ impl Model {
                 Refused::Finished { .. } | Refused::Lost { .. } => Branch::LeaseLost,
             });
         }
-        let order = self.orders.get(run.message);
+        let order = self.orders.get(run.delivered.message);
         let me = Owner(format!("w{}", run.number));
         let existing = protocol::on_existing(
-            &self.workflow,
+            self.scene.codes.workflow(run.delivered.code),
             (**found).clone(),
             &me,
             &order.fingerprint(),
@@ -193,13 +199,13 @@ impl Model {
             if let (Some(Removed::RefusalFirst), Event::Called(Ending::Refused(refusal))) =
                 (self.removed, &event)
             {
-                self.tell(world, run.message, Some(refusal), &Default::default());
+                self.tell(world, run.delivered.message, Some(refusal), &Default::default());
             }
             return event;
         };
         match (self.removed, event) {
             (Some(Removed::RefusalFirst), Event::Written(Written::Short(shortage))) => {
-                self.tell(world, run.message, Some(&shortage.refusal()), &Default::default());
+                self.tell(world, run.delivered.message, Some(&shortage.refusal()), &Default::default());
                 Event::Written(Written::Short(shortage))
             }
             (Some(Removed::StopWhenLost), Event::Written(Written::Refused(_)))
@@ -213,7 +219,7 @@ impl Model {
                 Event::Written(Written::Applied(found))
             }
             (Some(Removed::Fingerprint), Event::Written(Written::Refused(Some(mut found)))) => {
-                found.fingerprint = self.orders.get(run.message).fingerprint();
+                found.fingerprint = self.orders.get(run.delivered.message).fingerprint();
                 Event::Written(Written::Refused(Some(found)))
             }
             (_, event) => event,
@@ -242,9 +248,10 @@ impl Model {
             }
             Disposition::Parked { reason } => {
                 self.reached.mark(if reason.is_some() { Branch::Parked } else { Branch::ParkedAnswer });
-                let standing = world.record.as_ref().map(|record| protocol::standing(&self.workflow, record));
-                if let Some(Err(Stranded::CancelledTooLate(_))) = standing {
-                    world.break_with("an order went past a cancellation");
+                let workflow = self.scene.codes.workflow(world.runs[index].delivered.code);
+                let standing = world.record.as_ref().map(|record| protocol::standing(workflow, record));
+                if reason.is_some() && standing.is_some_and(|standing| standing.is_err()) {
+                    world.break_with("an order was parked from where no way leads on");
                 }
                 if unfinished && world.acts == 0 {
                     world.break_with("the message of an unfinished order was deleted");
@@ -270,7 +277,7 @@ impl Model {
         if may_be_forgotten(due) && self.removed != Some(Removed::KeyMemory) {
             return self.look_up(world, accepts);
         }
-        if due.held.step == notifications::STEP.name {
+        if self.scene.codes.duty(&due.held.step) == Duty::Tell {
             self.tell(world, message, due.refusal.as_ref(), &due.held.outcomes);
             return Ending::Done(Outcome::nothing());
         }
@@ -295,7 +302,8 @@ impl Model {
 
     fn effect(&self, world: &mut World, message: Message, due: &Due, key: &str, accepts: bool) -> Answer {
         let step = due.held.step.as_str();
-        if step == payment::STEP.name {
+        let duty = self.scene.codes.duty(step);
+        if duty == Duty::Charge {
             if !accepts {
                 self.reached.mark(Branch::Declined);
                 let reason = Reason::PaymentDeclined;
@@ -307,10 +315,14 @@ impl Model {
             });
             return Answer::Done(Outcome::of(payment::PAYMENT_ID, format!("pi_{number}")));
         }
-        if Some(step) == payment::STEP.undo {
+        if duty == Duty::Refund {
             self.reached.mark(Branch::Refunded);
             world.with_callees(|callees| callees.refunds += 1);
             return Answer::Done(Outcome::of("refund_id", "re_1"));
+        }
+        if duty == Duty::Other {
+            world.with_callees(|callees| *callees.others.entry(step.to_owned()).or_default() += 1);
+            return Answer::Done(Outcome::of("id", step));
         }
         if !accepts {
             self.reached.mark(Branch::ShipmentRefused);

@@ -13,6 +13,8 @@ listed! {
         ClaimIfAbsent,
         TakeoverOfFenceSeen,
         TakeoverOfUnfinished,
+        MigrateFromStepSeen,
+        MoveMindsCancellation,
         FencePlusOne,
         OwnersFence,
         OwnersOwner,
@@ -66,8 +68,8 @@ fn kind(write: &Write) -> Kind {
         (Some(_), Some(_), _) if write.after.status == Status::Parked => Kind::Park,
         (Some(_), Some(_), _) if write.after.lease_until_ms == Some(RELEASED) => Kind::GiveUp,
         (Some(_), Some(_), _) => Kind::Owner,
+        (Some(before), None, Some(_)) if write.after.attempts > before.attempts => Kind::Takeover,
         (Some(_), None, None) => Kind::Cancel,
-        (Some(_), None, Some(_)) if guard.status == Status::UNFINISHED => Kind::Takeover,
         (Some(_), None, Some(_)) => Kind::Operator,
     }
 }
@@ -79,6 +81,8 @@ impl Removed {
             Removed::ClaimIfAbsent => "claim: attribute_not_exists(pk)",
             Removed::TakeoverOfFenceSeen => "take over: fence = :seen",
             Removed::TakeoverOfUnfinished => "take over: status IN (IN_PROGRESS, COMPENSATING)",
+            Removed::MigrateFromStepSeen => "a migrating takeover: status = :seen AND step = :seen",
+            Removed::MoveMindsCancellation => "a migrating takeover: attribute_not_exists(cancel_requested)",
             Removed::FencePlusOne => "take over: fence + 1",
             Removed::OwnersFence => "owner's writes: fence = :f",
             Removed::OwnersOwner => "owner's writes: owner = :me",
@@ -165,6 +169,11 @@ impl Removed {
             | (Removed::ParkUnfinished, Kind::Park)
             | (Removed::GiveUpUnfinished, Kind::GiveUp)
             | (Removed::OperatorsStatus, Kind::Operator) => guard.status.clear(),
+            (Removed::MigrateFromStepSeen, Kind::Takeover) if !guard.step.is_empty() => {
+                guard.status = Status::UNFINISHED.to_vec();
+                guard.step.clear();
+            }
+            (Removed::MoveMindsCancellation, Kind::Takeover) => guard.not_cancelled = false,
             (Removed::ParkInStatusHeld, Kind::Park) => guard.status = Status::UNFINISHED.to_vec(),
             (Removed::FencePlusOne, Kind::Takeover) | (Removed::OperatorsFencePlusOne, Kind::Operator) => {
                 bent.after.fence = write.before.as_ref().map_or(write.after.fence, |before| before.fence);

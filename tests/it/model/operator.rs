@@ -3,10 +3,11 @@
 use order_processor::protocol::{self, Statement, Write, Written};
 use order_processor::record::{Outcome, Record, Status};
 use order_processor::services::{payment, warehouse};
-use order_processor::workflow::{Effect, Position};
+use order_processor::workflow::{Effect, Position, Workflow};
 
 use super::Model;
 use super::checker::Action;
+use super::codes::Duty;
 use super::course::now;
 use super::guards::Removed;
 use super::reached::Branch;
@@ -28,26 +29,29 @@ impl Model {
     pub fn operator_actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend((0..world.operators.len()).map(Action::Operate));
         if world.operators.len() < self.scene.operators && world.left.operator > 0 && world.record.is_some() {
-            actions.extend(self.scene.acts.iter().map(|act| Action::Read(*act)));
+            let acts = self.scene.acts.iter();
+            let reads =
+                acts.flat_map(|&act| self.scene.codes.all().map(move |code| Action::Read { act, code }));
+            actions.extend(reads);
         }
     }
 
     /// `None` if the protocol does not allow it.
-    pub fn read(&self, world: &mut World, act: Act) -> Option<()> {
+    pub fn read(&self, world: &mut World, act: Act, code: u8) -> Option<()> {
         let seen = (**world.record.as_ref()?).clone();
-        let write = self.write_of(world, act, &seen)?;
+        let write = self.write_of(world, act, self.scene.codes.workflow(code), &seen)?;
         world.left.operator -= 1;
         world.operators.push(Kept::new(write));
         Some(())
     }
 
-    fn write_of(&self, world: &World, act: Act, seen: &Record) -> Option<Write> {
-        let (law, now) = (&self.workflow, now(world.day, 0));
+    fn write_of(&self, world: &World, act: Act, law: &Workflow, seen: &Record) -> Option<Write> {
+        let now = now(world.day, 0);
         match act {
             Act::Cancel => protocol::cancel(law, seen, "customer", now).ok(),
             Act::Resume => protocol::resume(seen, now).ok()?,
             Act::Mark => {
-                let statement = self.truth(world, seen)?;
+                let statement = self.truth(world, law, seen)?;
                 protocol::mark(law, seen, &seen.step, statement, now).ok()
             }
             Act::TurnBack => {
@@ -60,27 +64,26 @@ impl Model {
     }
 
     /// What the callee's own books say about the step that is due, once no request about it is under way.
-    fn truth(&self, world: &World, seen: &Record) -> Option<Statement> {
+    fn truth(&self, world: &World, law: &Workflow, seen: &Record) -> Option<Statement> {
         if self.is_under_way(world, &seen.step) || seen.status != Status::Parked {
             return None;
         }
-        let position = self.workflow.position(seen.parked_from?, &seen.step).ok()?;
+        let position = law.position(seen.parked_from?, &seen.step).ok()?;
         let (Position::Forward(id) | Position::Backward(id)) = position;
-        if self.workflow.step(id).effect == Effect::Stock {
+        if law.step(id).effect == Effect::Stock {
             return None;
         }
         let books = &world.callees;
-        let key = format!("o:{}", seen.step);
-        let found = match seen.step.as_str() {
-            step if step == payment::STEP.name => {
+        let key = seen.idempotency_key(&seen.step);
+        let found = match self.scene.codes.duty(&seen.step) {
+            Duty::Charge => {
                 (books.charges > 0).then(|| Outcome::of(payment::PAYMENT_ID, format!("pi_{}", books.charges)))
             }
-            step if Some(step) == payment::STEP.undo => {
-                (books.refunds > 0).then(|| Outcome::of("refund_id", "re_1"))
-            }
-            step if step == warehouse::STEP.name => (!books.shipments.is_empty())
+            Duty::Refund => (books.refunds > 0).then(|| Outcome::of("refund_id", "re_1")),
+            Duty::Ship => (!books.shipments.is_empty())
                 .then(|| Outcome::of("shipment_id", warehouse::shipment_id(&key))),
-            _ => (!books.told.is_empty()).then(Outcome::nothing),
+            Duty::Tell => (!books.told.is_empty()).then(Outcome::nothing),
+            Duty::Other => (books.other(&seen.step) > 0).then(|| Outcome::of("id", &seen.step)),
         };
         match (found, books.remembered(&key)) {
             (Some(outcome), _) => Some(Statement::Done(outcome)),

@@ -4,13 +4,14 @@ use order_processor::record::{Record, Status};
 use stateright::Property;
 
 use super::Model;
+use super::codes::Duty;
 use super::table::SKUS;
 use super::world::World;
 
 /// A law and what the state looks like that breaks it.
 type Law = (&'static str, fn(&Model, &World) -> bool);
 
-const LAWS: [Law; 13] = [
+const LAWS: [Law; 14] = [
     ("charged at most once", |_, world| world.callees.charges <= 1),
     ("a completed order is charged once, shipped once, and not refunded", |_, world| {
         let callees = &world.callees;
@@ -50,6 +51,7 @@ const LAWS: [Law; 13] = [
         let cancelled = world.finished.as_ref().is_some_and(|record| record.cancel_requested.is_some());
         !(cancelled && is(world, Status::Completed))
     }),
+    ("every other step is done once, and undone once if the order is rejected", others_are_undone),
     ("nothing happens that must not", |_, world| world.broken.is_none()),
 ];
 
@@ -61,6 +63,22 @@ pub fn all() -> Vec<Property<Model>> {
 /// How the order ended.
 fn is(world: &World, status: Status) -> bool {
     world.finished.as_ref().is_some_and(|record| record.status == status)
+}
+
+/// But for the steps that a migration led orders away from.
+fn others_are_undone(model: &Model, world: &World) -> bool {
+    let callees = &world.callees;
+    let codes = &model.scene.codes;
+    let once = callees.others.values().all(|count| *count == 1);
+    once && codes.newest().steps().all(|(_, step)| {
+        let counts = codes.duty(step.name) == Duty::Other && !codes.is_left(step.name);
+        let Some(undo) = step.undo.filter(|_| counts) else { return true };
+        match world.finished.as_ref().map(|record| record.status) {
+            Some(Status::Rejected) => callees.other(step.name) == callees.other(undo),
+            Some(_) => callees.other(undo) == 0,
+            None => callees.other(undo) <= callees.other(step.name),
+        }
+    })
 }
 
 fn stock_is_conserved(model: &Model, world: &World) -> bool {

@@ -8,7 +8,7 @@ use stateright::Path;
 
 use super::Model;
 use super::checker::{Action, Fault};
-use super::world::{Phase, Run, World};
+use super::world::{Delivered, Phase, Run, World};
 
 /// The path as lines.
 pub fn of(model: &Model, path: Path<World, Action>) -> String {
@@ -30,10 +30,11 @@ pub fn of(model: &Model, path: Path<World, Action>) -> String {
 fn happened(before: &World, action: Action, after: &World) -> String {
     let run = |index: usize| &before.runs[index];
     let what = match action {
-        Action::Deliver { message, last } => {
+        Action::Deliver(Delivered { message, last, code }) => {
             format!(
-                "w{} gets the {message:?} message{}",
+                "w{} of version {} gets the {message:?} message{}",
                 after.begun,
+                code + 1,
                 if last { " for the last time" } else { "" }
             )
         }
@@ -48,7 +49,9 @@ fn happened(before: &World, action: Action, after: &World) -> String {
         Action::LandCall { index, .. } => {
             format!("a late call lands: {}", command(&before.late_calls[index]))
         }
-        Action::Read(act) => format!("an operator reads the record, to do: {act:?}"),
+        Action::Read { act, code } => {
+            format!("an operator of version {} reads the record, to do: {act:?}", code + 1)
+        }
         Action::Operate(index) => format!("an operator writes: {}", write(&before.operators[index])),
         Action::Restock => "one more of each SKU comes in".to_owned(),
         Action::Pass => format!("time passes: {:?}", after.day),

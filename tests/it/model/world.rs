@@ -3,7 +3,7 @@
 //! Everything that is decided is decided by the shipped [`Course`] and the shipped writes; this plays DynamoDB, which
 //! applies a write if its condition holds, and callees, which recognise a key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -100,14 +100,22 @@ pub enum Day {
     Month,
 }
 
+/// A message, how it is delivered, and to which code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delivered {
+    pub message: Message,
+    /// The last delivery that the queue makes.
+    pub last: bool,
+    /// The version of the worker's code.
+    pub code: u8,
+}
+
 /// A delivery under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
     /// From 1: names the owner, too.
     pub number: u8,
-    pub message: Message,
-    /// The last delivery that the queue makes.
-    pub last: bool,
+    pub delivered: Delivered,
     pub course: Kept<Course>,
     /// What it does next.
     pub command: Kept<Command>,
@@ -158,9 +166,15 @@ pub struct Callees {
     pub shipments: Vec<(String, String)>,
     /// What the customer was told: key and content.
     pub told: Vec<(String, String)>,
+    /// How often the effect of any other step or undo was made.
+    pub others: BTreeMap<String, u8>,
 }
 
 impl Callees {
+    pub fn other(&self, due: &str) -> u8 {
+        self.others.get(due).copied().unwrap_or_default()
+    }
+
     pub fn remembered(&self, key: &str) -> Option<&Answer> {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, answer)| answer)
     }
