@@ -122,8 +122,7 @@ impl Scene {
 
     /// Old and new code at work at once, in any order: deployed to a few, to all, rolled back, deployed again.
     fn migrating(name: &'static str, codes: Codes) -> Self {
-        let by = |quick, thorough| if evidence::thorough() { thorough } else { quick };
-        let scene = Scene::new(name, by(2, 3), 1);
+        let scene = Scene::new(name, 2, 1);
         Scene { codes, stock: vec![1], refuses: false, ..scene }.with_operator(1, &[Act::Cancel])
     }
 
@@ -185,6 +184,14 @@ fn migrations() -> Vec<Scene> {
         ..Scene::migrating("parked, and decided by operators of either version", Codes::without_packing())
     };
     let decided = decided.with_operator(2, &[Act::Resume, Act::Mark, Act::TurnBack]);
+    let in_trouble = Scene {
+        faults: 2,
+        declines: false,
+        ..Scene::migrating(
+            "the last step before the shipment removed, in more trouble",
+            Codes::without_packing(),
+        )
+    };
     let changes = [
         Scene::migrating("a step before the charge removed", Codes::without_a_check()),
         Scene::migrating("the last step before the shipment removed", Codes::without_packing()),
@@ -192,7 +199,8 @@ fn migrations() -> Vec<Scene> {
         Scene::migrating("a step added on either side", Codes::with_a_check_and_an_invoice()),
         Scene::migrating("a step moved past the charge", Codes::with_the_check_after_the_charge()),
     ];
-    changes.into_iter().chain([decided].into_iter().filter(|_| evidence::thorough())).collect()
+    let wide = [decided, in_trouble].into_iter().filter(|_| evidence::thorough());
+    changes.into_iter().chain(wide).collect()
 }
 
 #[test]
