@@ -33,6 +33,7 @@ use crate::trace::TraceHeader;
 use dead_letter::DeadLetter;
 use message::Message;
 use order_of_work::{Before, order_of_work};
+pub use visibility::Redelivery;
 use visibility::{Delay, SourceQueues};
 
 /// Handles batches.

@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use tokio::sync::Mutex;
 
 use super::message::Message;
-use crate::clock::UnixMillis;
+use crate::clock::{UnixMillis, whole_millis};
 use crate::queue::{describe, timeouts};
 use crate::random::Random;
 
@@ -51,12 +51,46 @@ impl Delay {
 
     /// In whole seconds from `now`, as SQS wants it: rounded up, 0 to 43,200.
     fn seconds(self, now: UnixMillis) -> i32 {
+        i32::try_from(self.whole_seconds(now).as_secs()).unwrap_or(i32::MAX)
+    }
+
+    fn whole_seconds(self, now: UnixMillis) -> Duration {
         let wait = match self {
             Delay::For(wait) => wait,
             Delay::Until(moment, more) => moment.since(now) + more,
         };
-        let seconds = wait.min(VISIBILITY_MAX).as_millis().div_ceil(1000);
-        i32::try_from(seconds).unwrap_or(i32::MAX)
+        Duration::from_secs(whole_millis(wait.min(VISIBILITY_MAX)).div_ceil(1000))
+    }
+}
+
+/// What decides how long SQS goes on delivering a message whose order fails every time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redelivery {
+    /// The function's timeout.
+    pub timeout: Duration,
+    /// From Lambda's deadline to the end of the lease.
+    pub lease_grace: Duration,
+    /// The visibility timeout of the queue.
+    pub visibility: Duration,
+    /// The queue's `maxReceiveCount`.
+    pub max_receive_count: u32,
+}
+
+impl Redelivery {
+    /// The longest that a message stays hidden between two receives: until the queue would show it, and the longest
+    /// wait that the function asks for, since it can ask only while the message is hidden.
+    ///
+    /// How long it then waits for a poller (behind a cap on concurrency, or while the event source is off) is not in
+    /// it: nothing bounds that.
+    pub fn longest_wait(&self) -> Duration {
+        let whole_lease = self.timeout + self.lease_grace + LEASE_JITTER;
+        self.visibility + Delay::For(BACKOFF_MAX.max(SHORT * 2).max(whole_lease)).whole_seconds(UnixMillis(0))
+    }
+
+    /// The longest from the first receive to the one after the last, at which SQS dead-letters the message. If the
+    /// queue's retention is not longer, SQS may drop the message before: no park, no dead letter.
+    pub fn longest(&self) -> Duration {
+        self.longest_wait() * self.max_receive_count
     }
 }
 
@@ -147,5 +181,48 @@ mod tests {
         assert_eq!(Delay::For(day).seconds(UnixMillis(0)), 43_200);
         assert_eq!(Delay::For(Duration::from_secs(43_200)).seconds(UnixMillis(0)), 43_200);
         assert_eq!(Delay::Until(UnixMillis(0), Duration::ZERO).seconds(UnixMillis(5)), 0);
+    }
+
+    /// With a visibility timeout that shows what the function adds to it.
+    fn redelivery(timeout: u64, grace: u64) -> Redelivery {
+        Redelivery {
+            timeout: Duration::from_secs(timeout),
+            lease_grace: Duration::from_secs(grace),
+            visibility: Duration::from_secs(6 * timeout + 2),
+            max_receive_count: 20,
+        }
+    }
+
+    #[test]
+    fn the_longest_wait_is_the_visibility_and_the_longest_that_the_function_asks_for() {
+        for (timeout, grace, asked) in
+            [(3, 1, 900), (60, 5, 900), (893, 5, 900), (894, 5, 901), (900, 5, 907)]
+        {
+            let redelivery = redelivery(timeout, grace);
+            assert_eq!(
+                redelivery.longest_wait() - redelivery.visibility,
+                Duration::from_secs(asked),
+                "{timeout}"
+            );
+            assert_eq!(redelivery.longest(), redelivery.longest_wait() * 20);
+        }
+    }
+
+    #[test]
+    fn no_delay_is_longer_than_the_longest_wait() {
+        let random = Random::from_seed(1);
+        for (timeout, grace) in [(3, 1), (60, 5), (900, 5), (900, 900), (900, 50_000)] {
+            let redelivery = redelivery(timeout, grace);
+            let most = redelivery.longest_wait() - redelivery.visibility;
+            let now = UnixMillis(1);
+            let lease_end = now + redelivery.timeout + redelivery.lease_grace;
+            for receive_count in 0..1000 {
+                let backoff = Delay::backoff(receive_count, &random);
+                let all = [backoff, Delay::until(lease_end, &random), Delay::short(&random)];
+                for delay in all.into_iter().chain([Delay::Until(lease_end, LEASE_JITTER)]) {
+                    assert!(delay.whole_seconds(now) <= most, "{delay:?} of {timeout} s and {grace} s");
+                }
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! T18 and T19: who is told of what.
+//! T18, T19 and T25: who is told of what.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,8 @@ use order_processor::metrics::{DIMENSIONS, METRICS, NAMESPACE};
 use serde_json::{Value, json};
 
 use super::Findings;
-use super::stack::{Stack, list, object, truth, variable};
+use super::queues::retention;
+use super::stack::{Stack, list, number, object, truth, variable};
 
 const RUNBOOKS: &str = "docs/runbooks";
 
@@ -49,6 +50,39 @@ pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
 fn runbook(description: &str) -> Option<&str> {
     let (_, rest) = description.split_once("docs/runbooks/")?;
     rest.split_once(".md").map(|(name, _)| name)
+}
+
+/// What is measured must be able to pass the threshold, and while something can still be done.
+pub fn t25_every_alarm_can_ring_in_time(stack: &Stack) -> Findings {
+    let mut found = Findings::new();
+    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm") {
+        let threshold = number(&alarm["Threshold"]);
+        let most = most(stack, alarm);
+        if threshold.is_none() || most.is_some_and(|most| threshold >= Some(most)) {
+            found.push((id.into(), format!("a Threshold below {most:?}, not {threshold:?}")));
+        }
+    }
+    found
+}
+
+/// The value from which a threshold is too high, for what has one.
+fn most(stack: &Stack, alarm: &Value) -> Option<i64> {
+    let expressions = list(&alarm["Metrics"]).into_iter().filter_map(|one| one["Expression"].as_str());
+    if expressions.into_iter().any(|expression| expression.contains("100 * ")) {
+        return Some(100); // a share of a whole
+    }
+    match alarm["MetricName"].as_str() {
+        // No invocation takes longer than the timeout.
+        Some("Duration") => {
+            stack.functions().filter_map(|(_, it)| number(&it["Timeout"])).min().map(|s| s * 1000)
+        }
+        // Half of its life is left to save a message in.
+        Some("ApproximateAgeOfOldestMessage") => {
+            let (_, queue) = stack.queue(&alarm["Dimensions"][0]["Value"])?;
+            Some(retention(queue) / 2 + 1)
+        }
+        _ => None,
+    }
 }
 
 /// A metric that something refers to, as it was found.

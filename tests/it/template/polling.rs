@@ -1,5 +1,8 @@
-//! T07 to T12, T14 and T15: how the queue is polled, and how long things are remembered.
+//! T07 to T12, T14, T15 and T24: how the queue is polled, and how long things are remembered.
 
+use std::time::Duration;
+
+use order_processor::batch::Redelivery;
 use serde_json::Value;
 
 use super::Findings;
@@ -118,5 +121,26 @@ pub fn t15_an_order_is_remembered_longer_than_its_messages(stack: &Stack) -> Fin
             return Some(format!("RETENTION_DAYS of at least {least}, not {kept}"));
         }
         (age >= kept).then(|| format!("MAX_ORDER_AGE_DAYS, {age}, below RETENTION_DAYS, {kept}"))
+    })
+}
+
+/// SQS drops a message without a word once its retention is over, however often it was received.
+pub fn t24_a_message_is_given_up_before_it_expires(stack: &Stack) -> Findings {
+    each(stack, |mapping, queue, _| {
+        let receives = number(&object(&queue["RedrivePolicy"])["maxReceiveCount"]);
+        let grace = variable(&mapping.function, "LEASE_GRACE_MS").map_or(Some(5000), number);
+        let (Some(receives), Some(grace)) = (receives, grace) else {
+            return Some("a maxReceiveCount and LEASE_GRACE_MS that are numbers".into());
+        };
+        let seconds = |count: i64| Duration::from_secs(count.unsigned_abs());
+        let redelivery = Redelivery {
+            timeout: seconds(timeout(mapping)),
+            lease_grace: Duration::from_millis(grace.unsigned_abs()),
+            visibility: seconds(visibility(queue)),
+            max_receive_count: u32::try_from(receives).unwrap_or(u32::MAX),
+        };
+        let (most, kept) = (redelivery.longest(), seconds(retention(queue)));
+        let wanted = || format!("{receives} receives within {kept:?}, but they may take {most:?}");
+        (most >= kept).then(wanted)
     })
 }

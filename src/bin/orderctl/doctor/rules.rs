@@ -1,6 +1,7 @@
 //! The rules of the deployed resources. Pure.
 
 pub mod rights;
+mod times;
 
 use order_processor::config::{Config, name};
 use order_processor::record::TTL_ATTRIBUTE;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::facts::{Attributes, Facts};
 use rights::role;
+use times::{age, dead_letters_outlive, given_up_in_time, lease, retention, visibility};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
@@ -49,9 +51,10 @@ fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
     Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
 }
 
-const RULES: [(&str, Rule); 20] = [
+const RULES: [(&str, Rule); 22] = [
     ("dead-letter queue", has_dead_letter_queue),
     ("receives", receives),
+    ("given up in time", given_up_in_time),
     ("dead letters are kept longer", dead_letters_outlive),
     ("dead letters come from here", redrive_allowed),
     ("TLS only", tls_only),
@@ -64,6 +67,7 @@ const RULES: [(&str, Rule); 20] = [
     ("no filter", no_filter),
     ("lease", lease),
     ("retention", retention),
+    ("order age", age),
     ("TTL", ttl),
     ("configuration", configuration),
     ("table", table),
@@ -123,10 +127,6 @@ fn variable(facts: &Facts, name: &str, unset: u64) -> Option<u64> {
     }
 }
 
-fn timeout(facts: &Facts) -> Option<u64> {
-    facts.function.as_ref()?["Timeout"].as_u64()
-}
-
 fn is_fifo(attributes: &Attributes) -> bool {
     attributes.get("FifoQueue").is_some_and(|fifo| fifo == "true")
 }
@@ -152,21 +152,6 @@ fn receives(facts: &Facts) -> Option<Verdict> {
     let fix =
         "at least 5, and the same number in maxReceiveCount and MAX_RECEIVE_COUNT, or nothing is parked";
     verdict(count >= 5 && told.is_none_or(|told| told == count), what, fix)
-}
-
-/// A standard queue keeps the time of the first sending when it moves a message.
-fn dead_letters_outlive(facts: &Facts) -> Option<Verdict> {
-    let source = number(facts.source.as_ref()?, "MessageRetentionPeriod")?;
-    let dead = number(facts.dead_letters.as_ref()?, "MessageRetentionPeriod")?;
-    let what = format!("{} days against {}", days(dead), days(source));
-    verdict(dead > source, what, "keep dead letters 14 days: a message's age counts from its first sending")
-}
-
-fn days(seconds: u64) -> String {
-    match seconds % 86_400 {
-        0 => (seconds / 86_400).to_string(),
-        _ => format!("{}.{}", seconds / 86_400, seconds % 86_400 * 10 / 86_400),
-    }
 }
 
 fn redrive_allowed(facts: &Facts) -> Option<Verdict> {
@@ -215,21 +200,6 @@ fn no_public_sender(facts: &Facts) -> Option<Verdict> {
         kept,
         what.to_owned(),
         "name the principals that may send: whoever can send makes the shop charge and ship",
-    )
-}
-
-/// AWS's own advice for a queue with a Lambda consumer: six times the timeout, and the batching window.
-fn visibility(facts: &Facts) -> Option<Verdict> {
-    let visible = number(facts.source.as_ref()?, "VisibilityTimeout")?;
-    let window =
-        facts.mapping.as_ref().and_then(|mapping| mapping["MaximumBatchingWindowInSeconds"].as_u64());
-    let timeout = timeout(facts)?;
-    let least = timeout * 6 + window.unwrap_or(0);
-    let what = format!("{visible} s, with a function timeout of {timeout} s");
-    verdict(
-        visible >= least,
-        what,
-        "at least 6 times the function's timeout and the batching window, or a message comes again while its worker lives",
     )
 }
 
@@ -286,32 +256,6 @@ fn no_filter(facts: &Facts) -> Option<Verdict> {
         format!("{filters} filters"),
         "take FilterCriteria away: it deletes what it does not match",
     )
-}
-
-fn lease(facts: &Facts) -> Option<Verdict> {
-    let visible = number(facts.source.as_ref()?, "VisibilityTimeout")?;
-    let lease = timeout(facts)? * 1000 + variable(facts, name::LEASE_GRACE_MS, 5000)?;
-    let what = format!("{lease} ms against a visibility of {visible} s");
-    verdict(
-        lease < visible * 1000,
-        what,
-        "timeout and LEASE_GRACE_MS together below the visibility, or a crash is taken over late",
-    )
-}
-
-/// Every way in which a duplicate can arrive: queue, dead-letter queue, and the queue again after a redrive.
-fn retention(facts: &Facts) -> Option<Verdict> {
-    let source = number(facts.source.as_ref()?, "MessageRetentionPeriod")?;
-    let dead = number(facts.dead_letters.as_ref()?, "MessageRetentionPeriod")?;
-    let kept_days = variable(facts, name::RETENTION_DAYS, 30)?;
-    let age = variable(facts, name::MAX_ORDER_AGE_DAYS, 21)?;
-    let longest = source + dead + source;
-    let what = format!(
-        "answers {kept_days} days, orders up to {age} days old, a duplicate up to {} days late",
-        days(longest)
-    );
-    let fix = "RETENTION_DAYS at least the queue's, the dead-letter queue's and the queue's retention again, and more than MAX_ORDER_AGE_DAYS";
-    verdict(kept_days * 86_400 >= longest && age < kept_days, what, fix)
 }
 
 fn ttl(facts: &Facts) -> Option<Verdict> {

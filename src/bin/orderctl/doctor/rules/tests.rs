@@ -149,7 +149,9 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         (mapping("FunctionResponseTypes", json!([])), "partial responses", Level::Error),
         (mapping("FilterCriteria", json!({ "Filters": [{}] })), "no filter", Level::Error),
         (reserved, "concurrency", Level::Error),
+        (of_times(60, 362, 400), "given up in time", Level::Error),
         (variable("RETENTION_DAYS", "21"), "retention", Level::Error),
+        (variable("MAX_ORDER_AGE_DAYS", "22"), "order age", Level::Warning),
         (Facts { ttl_attribute: Some("claimed_at_ms".into()), ..healthy() }, "TTL", Level::Error),
         (Facts { ttl_attribute: Some(String::new()), ..healthy() }, "TTL", Level::Warning),
         (variable("ORDERS_TABLE", "x"), "configuration", Level::Error),
@@ -162,7 +164,7 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         let blamed = bad.iter().any(|finding| finding.rule == rule && finding.level == expected);
         assert!(blamed, "{rule}: {bad:?}");
         // Retention of both queues, and of the answers, are one thing; so are a variable and its rule.
-        let related = ["retention", "configuration", "receives"];
+        let related = ["retention", "order age", "configuration", "receives"];
         let other = bad.iter().find(|finding| finding.rule != rule && !related.contains(&finding.rule));
         assert_eq!(other, None, "{rule}");
     }
@@ -188,6 +190,8 @@ fn limits_hold_to_the_last_one() {
     assert_eq!((kept("22"), kept("21")), (Level::Ok, Level::Error));
     let age = |days: &str| level(&variable("MAX_ORDER_AGE_DAYS", days), "retention");
     assert_eq!((age("29"), age("30")), (Level::Ok, Level::Error));
+    let earlier = |days: &str| level(&variable("MAX_ORDER_AGE_DAYS", days), "order age");
+    assert_eq!((earlier("21"), earlier("22")), (Level::Ok, Level::Warning));
     let size = |size: u64, window: u64| {
         let mut facts = mapping("BatchSize", json!(size));
         facts.mapping.as_mut().unwrap()["MaximumBatchingWindowInSeconds"] = json!(window);
@@ -202,6 +206,33 @@ fn limits_hold_to_the_last_one() {
     let clock = |ahead| level(&Facts { clock_ahead_ms: Some(ahead), ..healthy() }, "clock");
     assert_eq!((clock(-30_000), clock(30_001)), (Level::Ok, Level::Warning));
     assert_eq!((clock(240_000), clock(-240_001)), (Level::Warning, Level::Error));
+}
+
+/// With the timeouts of the template, and this many receives within 4 days.
+fn of_times(timeout: u64, visibility: u64, receives: u64) -> Facts {
+    let mut facts = source("VisibilityTimeout", &visibility.to_string());
+    let policy = json!({ "deadLetterTargetArn": "arn:dlq", "maxReceiveCount": receives }).to_string();
+    facts.source.as_mut().unwrap().insert("RedrivePolicy".to_owned(), policy);
+    facts.function.as_mut().unwrap()["Timeout"] = json!(timeout);
+    facts
+}
+
+#[test]
+fn receives_that_outlast_the_queue_are_found_at_the_first_too_many() {
+    // 345,600 s by 362 + 900, by 5,402 + 900 + 5 + 2, and by 20 + 900.
+    for (timeout, visibility, most) in [(60, 362, 273), (900, 5402, 54), (3, 20, 375)] {
+        let of = |receives| level(&of_times(timeout, visibility, receives), "given up in time");
+        assert_eq!((of(most), of(most + 1)), (Level::Ok, Level::Error), "{timeout}");
+    }
+    // Exactly as long is too long.
+    let exactly = |kept: &str| {
+        let mut facts = of_times(60, 362, 20);
+        facts.source.as_mut().unwrap().insert("MessageRetentionPeriod".into(), kept.into());
+        level(&facts, "given up in time")
+    };
+    assert_eq!((exactly("25241"), exactly("25240")), (Level::Ok, Level::Error));
+    let unread = Facts { function: None, ..healthy() };
+    assert_eq!(level(&unread, "given up in time"), Level::Unknown);
 }
 
 #[test]
