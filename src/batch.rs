@@ -31,7 +31,7 @@ use crate::random::Random;
 use crate::record::Status;
 use crate::trace::TraceHeader;
 use dead_letter::DeadLetter;
-use message::Message;
+use message::{Message, Unread};
 use order_of_work::{Before, order_of_work};
 pub use visibility::Redelivery;
 use visibility::{Delay, SourceQueues};
@@ -132,7 +132,14 @@ impl Batches {
         event: &SqsEvent,
         budget: &Budget,
     ) -> Result<SqsBatchResponse, NamelessFailure> {
-        let messages: Vec<Message<'_>> = event.records.iter().map(Message::read).collect();
+        self.handle_messages(event.records.iter().map(Message::read).collect(), budget).await
+    }
+
+    async fn handle_messages(
+        &self,
+        messages: Vec<Message<'_>>,
+        budget: &Budget,
+    ) -> Result<SqsBatchResponse, NamelessFailure> {
         let work = Work {
             before: order_of_work(&messages),
             verdicts: messages.iter().map(|_| SetOnce::new()).collect(),
@@ -165,29 +172,33 @@ impl Batches {
     /// One record, from its turn to its verdict.
     async fn record(&self, work: &Work<'_>, index: usize, budget: &Budget) {
         let message = &work.messages[index];
-        let verdict = match self.wait_for_turn(work, index).await {
-            Turn::Decided(verdict) => verdict,
-            Turn::Run { may_claim } => {
-                let _slot = work.in_flight.acquire().await;
-                let run = self.judge(message, may_claim, budget).instrument(span(message));
-                let run = AssertUnwindSafe(run).catch_unwind();
-                match tokio::time::timeout(budget.work(), run).await {
-                    Ok(Ok(verdict)) => verdict,
-                    Ok(Err(_)) => {
-                        Verdict::failed("panic", Delay::backoff(message.receive_count, &self.random))
-                    }
-                    // As a crash would end it: the lease ends by itself.
-                    Err(_) => Verdict::failed("retry", Delay::backoff(message.receive_count, &self.random))
-                        .because("no answer before the deadline"),
-                }
-            }
-        };
+        let verdict = AssertUnwindSafe(self.take_turn(work, index, budget)).catch_unwind().await;
+        let verdict = verdict.unwrap_or_else(|_| self.panicked(message));
         // Those that wait for it need not wait for SQS, too.
         self.pronounce(work, index, &verdict);
         if let Some(delay) = &verdict.again {
             let changed = self.sources.make_visible(message, *delay, self.clock.now(), budget.message());
             changed.instrument(span(message)).await;
         }
+    }
+
+    async fn take_turn(&self, work: &Work<'_>, index: usize, budget: &Budget) -> Verdict {
+        let message = &work.messages[index];
+        let may_claim = match self.wait_for_turn(work, index).await {
+            Turn::Decided(verdict) => return verdict,
+            Turn::Run { may_claim } => may_claim,
+        };
+        let _slot = work.in_flight.acquire().await;
+        let run = self.judge(message, may_claim, budget).instrument(span(message));
+        tokio::time::timeout(budget.work(), run).await.unwrap_or_else(|_| {
+            // As a crash would end it: the lease ends by itself.
+            Verdict::failed("retry", Delay::backoff(message.receive_count, &self.random))
+                .because("no answer before the deadline")
+        })
+    }
+
+    fn panicked(&self, message: &Message<'_>) -> Verdict {
+        Verdict::failed("panic", Delay::backoff(message.receive_count, &self.random))
     }
 
     fn pronounce(&self, work: &Work<'_>, index: usize, verdict: &Verdict) {
@@ -228,9 +239,10 @@ impl Batches {
     async fn judge(&self, message: &Message<'_>, may_claim: bool, budget: &Budget) -> Verdict {
         let order = match &message.order {
             Ok(order) => order,
-            Err(invalid) => {
+            Err(Unread::Invalid(invalid)) => {
                 return self.dead_letter(message, DeadLetter::invalid(message, invalid), budget).await;
             }
+            Err(Unread::Panicked) => return self.panicked(message),
         };
         let delivery =
             Delivery { order, message: message.body, receive_count: message.receive_count, may_claim };
@@ -338,3 +350,6 @@ fn response(work: &Work<'_>) -> Result<SqsBatchResponse, NamelessFailure> {
     }
     Ok(response)
 }
+
+#[cfg(all(test, feature = "local"))]
+mod tests;

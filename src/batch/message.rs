@@ -1,5 +1,7 @@
 //! A record of the event, read: the order in it, or why there is none.
 
+use std::panic::catch_unwind;
+
 use aws_lambda_events::event::sqs::SqsMessage;
 use tokio::time::Instant;
 
@@ -19,17 +21,38 @@ pub(super) struct Message<'e> {
     pub(super) sent_at: Option<UnixMillis>,
     /// The message group, of a FIFO queue only: standard queues may carry one too, and it decides nothing.
     pub(super) group: Option<&'e str>,
-    pub(super) order: Result<Order, Invalid>,
+    pub(super) order: Result<Order, Unread>,
     pub(super) trace: Option<TraceHeader>,
     pub(super) started: Instant,
 }
 
+/// Why a record has no order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    Invalid(Invalid),
+    /// The parser panicked: nothing is known of the order, least of all that it is invalid.
+    Panicked,
+}
+
+/// Reads a body.
+pub(super) type Parser = fn(&str) -> Result<Order, Invalid>;
+
 impl<'e> Message<'e> {
     pub(super) fn read(record: &'e SqsMessage) -> Self {
+        Message::read_by(Order::parse, record)
+    }
+
+    pub(super) fn read_by(parse: Parser, record: &'e SqsMessage) -> Self {
         let attribute = |name: &str| record.attributes.get(name).map(String::as_str);
         let source_arn = record.event_source_arn.as_deref();
         let fifo = source_arn.is_some_and(|arn| arn.ends_with(".fifo"));
         let body = record.body.as_deref().unwrap_or_default();
+        // A mistake in a parser must not cost the other records of the batch their response.
+        let read = catch_unwind(|| (parse(body), attribute("AWSTraceHeader").and_then(TraceHeader::parse)));
+        let (order, trace) = match read {
+            Ok((order, trace)) => (order.map_err(Unread::Invalid), trace),
+            Err(_) => (Err(Unread::Panicked), None),
+        };
         Message {
             message_id: record.message_id.as_deref().unwrap_or_default(),
             body,
@@ -38,8 +61,8 @@ impl<'e> Message<'e> {
             receive_count: attribute("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
             sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(UnixMillis),
             group: if fifo { attribute("MessageGroupId") } else { None },
-            order: Order::parse(body),
-            trace: attribute("AWSTraceHeader").and_then(TraceHeader::parse),
+            order,
+            trace,
             started: Instant::now(),
         }
     }
@@ -48,7 +71,8 @@ impl<'e> Message<'e> {
     pub(super) fn order_id(&self) -> Option<&OrderId> {
         match &self.order {
             Ok(order) => Some(&order.id),
-            Err(invalid) => invalid.order_id.as_ref(),
+            Err(Unread::Invalid(invalid)) => invalid.order_id.as_ref(),
+            Err(Unread::Panicked) => None,
         }
     }
 
