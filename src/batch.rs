@@ -92,6 +92,8 @@ struct Work<'e> {
     before: Vec<Before>,
     verdicts: Vec<SetOnce<Verdict>>,
     in_flight: Semaphore,
+    /// As many, for what is said to SQS of failed records: so many connections there beside those of orders.
+    telling: Semaphore,
 }
 
 impl Batches {
@@ -144,6 +146,7 @@ impl Batches {
             before: order_of_work(&messages),
             verdicts: messages.iter().map(|_| SetOnce::new()).collect(),
             in_flight: Semaphore::new(self.concurrency),
+            telling: Semaphore::new(self.concurrency),
             messages,
         };
         let records = (0..work.messages.len()).map(|index| self.record(&work, index, budget));
@@ -177,6 +180,7 @@ impl Batches {
         // Those that wait for it need not wait for SQS, too.
         self.pronounce(work, index, &verdict);
         if let Some(delay) = &verdict.again {
+            let _slot = work.telling.acquire().await;
             let changed = self.sources.make_visible(message, *delay, self.clock.now(), budget.message());
             changed.instrument(span(message)).await;
         }

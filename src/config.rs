@@ -2,6 +2,8 @@
 //!
 //! Read before anything else, so that a wrong one stops the start with one line.
 
+pub mod descriptors;
+
 use std::time::Duration;
 
 use crate::delivery::Rules;

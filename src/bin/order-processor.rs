@@ -5,7 +5,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
-use order_processor::config::Config;
+use order_processor::config::{Config, descriptors};
 use order_processor::{function, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,6 +21,7 @@ async fn main() -> Result<(), Error> {
         }
     };
     telemetry::start(&config.log_level);
+    let config = config.within(descriptors::limit());
     let metrics = telemetry::metrics(&config);
     let batches = match function::start(config).await {
         Ok(batches) => batches.measured_by(metrics),

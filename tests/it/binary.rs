@@ -1,6 +1,7 @@
 //! The built function: a process of its own behind a Runtime API, and everything it calls over HTTP. DynamoDB is the
 //! embedded one, or the server at `BINARY_TEST_ENDPOINT`.
 
+mod descriptors;
 mod freezes;
 mod gate;
 mod kills;

@@ -137,6 +137,11 @@ impl Running {
         records(&self.lines.borrow())
     }
 
+    /// The log lines so far that are meant.
+    pub fn lines(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
+        json_lines(&self.lines.borrow()).filter(|line| is_meant(line)).collect()
+    }
+
     /// Waits until `count` records had a line in the log that says they are deleted.
     pub async fn deleted(&self, count: usize) -> Vec<Value> {
         let mut lines = self.lines.subscribe();
@@ -252,6 +257,9 @@ fn append_to(lines: &watch::Sender<Vec<OutputLine>>) -> Arc<dyn Fn(OutputLine) +
 }
 
 fn records(lines: &[OutputLine]) -> Vec<Value> {
-    let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(&line.line).ok());
-    lines.filter(|line| line["message"] == "record").collect()
+    json_lines(lines).filter(|line| line["message"] == "record").collect()
+}
+
+fn json_lines(lines: &[OutputLine]) -> impl Iterator<Item = Value> {
+    lines.iter().filter_map(|line| serde_json::from_str(&line.line).ok())
 }

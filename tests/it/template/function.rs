@@ -1,8 +1,8 @@
-//! T16, T17 and T20 to T23: the table, and how the function runs, is replaced and is encrypted.
+//! T16, T17, T20 to T23 and T26: the table, and how the function runs, is replaced and is encrypted.
 
 use std::collections::BTreeSet;
 
-use order_processor::config::name;
+use order_processor::config::{descriptors, name};
 use order_processor::order::MAX_BODY_BYTES;
 use order_processor::record::{KEY_ATTRIBUTE, TTL_ATTRIBUTE};
 use serde_json::{Value, json};
@@ -160,6 +160,21 @@ pub fn t23_only_the_source_queue_caps_its_messages(stack: &Stack) -> Findings {
         let wanted = sources.contains(id).then_some(MAX_BODY_BYTES as i64);
         if cap != wanted {
             found.push((id.into(), format!("a MaximumMessageSize of {wanted:?}, not {cap:?}")));
+        }
+    }
+    found
+}
+
+pub fn t26_as_many_orders_run_at_once_as_are_asked_for(stack: &Stack) -> Findings {
+    let mut found = Findings::new();
+    for (id, function) in stack.functions() {
+        let asked = variable(function, name::ORDER_CONCURRENCY).map_or(Some(64), number);
+        let most = descriptors::most_orders(descriptors::ON_LAMBDA);
+        if !asked
+            .and_then(|asked| usize::try_from(asked).ok())
+            .is_some_and(|asked| (1..=most).contains(&asked))
+        {
+            found.push((id.into(), format!("an ORDER_CONCURRENCY from 1 to {most}, not {asked:?}")));
         }
     }
     found

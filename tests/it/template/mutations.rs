@@ -174,6 +174,8 @@ fn mutations_of_the_function() -> Vec<Mutation> {
         ("T23", remove("Resources/OrdersQueue/Properties/MaximumMessageSize"), "OrdersQueue", "65536"),
         ("T23", set("Resources/OrdersQueue/Properties/MaximumMessageSize", json!(65_535)), "OrdersQueue", "65536"),
         ("T23", set("Resources/OrdersDeadLetterQueue/Properties/MaximumMessageSize", json!(65_536)), "OrdersDeadLetterQueue", "None"),
+        ("T26", set("Parameters/OrderConcurrency/MaxValue", json!(241)), P, "from 1 to 240, not Some(241)"),
+        ("T26", set("Parameters/OrderConcurrency/MinValue", json!(0)), P, "not Some(0)"),
     ]
 }
 

@@ -3,7 +3,7 @@
 pub mod rights;
 mod times;
 
-use order_processor::config::{Config, name};
+use order_processor::config::{Config, descriptors, name};
 use order_processor::record::TTL_ATTRIBUTE;
 use serde::Serialize;
 use serde_json::Value;
@@ -51,7 +51,7 @@ fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
     Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
 }
 
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 23] = [
     ("dead-letter queue", has_dead_letter_queue),
     ("receives", receives),
     ("given up in time", given_up_in_time),
@@ -64,6 +64,7 @@ const RULES: [(&str, Rule); 22] = [
     ("batch", batch),
     ("one way to scale", one_scaling),
     ("concurrency", concurrency),
+    ("orders in flight", orders_in_flight),
     ("no filter", no_filter),
     ("lease", lease),
     ("retention", retention),
@@ -246,6 +247,17 @@ fn concurrency(facts: &Facts) -> Option<Verdict> {
         kept,
         what,
         "MaximumConcurrency at most what is reserved, or good orders end among the dead letters",
+    )
+}
+
+fn orders_in_flight(facts: &Facts) -> Option<Verdict> {
+    let asked = usize::try_from(variable(facts, name::ORDER_CONCURRENCY, 64)?).unwrap_or(usize::MAX);
+    let most = descriptors::most_orders(descriptors::ON_LAMBDA);
+    let what = format!("{asked} of one batch, of {most} for which a function may open files");
+    advice(
+        asked <= most,
+        what,
+        "ORDER_CONCURRENCY at most that: the function takes no more, whatever it is told",
     )
 }
 

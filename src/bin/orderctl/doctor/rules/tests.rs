@@ -157,6 +157,7 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         (variable("ORDERS_TABLE", "x"), "configuration", Level::Error),
         (Facts { restorable: Some(false), ..healthy() }, "table", Level::Warning),
         (mapping("State", json!("Disabled")), "mapping", Level::Warning),
+        (variable("ORDER_CONCURRENCY", "241"), "orders in flight", Level::Warning),
     ] {
         let bad: Vec<Finding> =
             findings(&facts).into_iter().filter(|finding| finding.level > Level::Unknown).collect();
@@ -184,6 +185,8 @@ fn limits_hold_to_the_last_one() {
         level(&facts, "receives")
     };
     assert_eq!((receives(5), receives(4)), (Level::Ok, Level::Error));
+    let in_flight = |orders: &str| level(&variable("ORDER_CONCURRENCY", orders), "orders in flight");
+    assert_eq!((in_flight("240"), in_flight("241")), (Level::Ok, Level::Warning));
     let grace = |millis: &str| level(&variable("LEASE_GRACE_MS", millis), "lease");
     assert_eq!((grace("301999"), grace("302000")), (Level::Ok, Level::Error));
     let kept = |days: &str| level(&variable("RETENTION_DAYS", days), "retention");
