@@ -5,6 +5,8 @@
 mod card;
 mod fingerprint;
 mod json;
+mod mask;
+mod named;
 mod parse;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use card::mask_card_numbers;
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex;
+pub use mask::{mask_card_numbers, mask_message};
+pub use named::named_orders;
 pub use parse::{MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_QUANTITY};
 
 use crate::clock::UnixMillis;

@@ -33,6 +33,46 @@ async fn a_card_number_is_masked_and_never_logged() {
     assert!(text.contains("************4242") && !text.contains("4242424242424242"), "{text}");
 }
 
+/// What becomes of the body of a message that is no valid order.
+async fn masked(world: &World, body: &str) -> String {
+    assert_eq!(world.deliver(&[raw("m1", body)]).await.outcomes(), ["invalid"], "{body}");
+    let letters = world.drain("DEAD_LETTER_QUEUE_URL").await;
+    letters[0].body().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_masked_message_names_the_same_order_whatever_its_id_looks_like() {
+    let world = World::new().await;
+    // Digits that pass the check of card numbers or contain such, a card number itself, and more than any has.
+    for id in ["4242424242424242", "942424242424242424", "4242-4242-4242-4242", "12345678901234567890123"] {
+        let mut order = order_json(id);
+        order["customer_id"] = json!(id);
+        order["items"][0]["sku"] = json!(id);
+        order["express"] = json!(true);
+        for body in [
+            order.to_string(),
+            format!(r#"{{"order_id" : "ord-1", "order_id": "{id}", "items": "#),
+            format!(r#"{{"note: "broken", "sku": "{id}", "order\u005fid":"{id}"}}"#),
+        ] {
+            assert_eq!(masked(&world, &body).await, body);
+        }
+    }
+    let body = r#"{"order_id":"\u00342424242424242\u0034\u0032","pan":"\u00342424242424242\u0034\u0032"}"#;
+    let expected = r#"{"order_id":"\u00342424242424242\u0034\u0032","pan":"************4242"}"#;
+    assert_eq!(masked(&world, body).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_method_that_is_refused_as_a_card_number_is_masked_whatever_its_prefix() {
+    let world = World::new().await;
+    for card in ["0000000000000000", "9999999999999995", "9999-9999-9999-9995", "99999--99999-9-9-9-99-5"] {
+        let mut order = order_json("ord-1");
+        order["payment_method"] = json!(card);
+        let body = masked(&world, &order.to_string()).await;
+        assert!(!body.contains(card) && body.contains("ord-1"), "{body}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_tells_nothing_of_the_customer() {
     let world = World::new().await;

@@ -99,18 +99,33 @@ fn is_item(item: &Value) -> bool {
 }
 
 /// 13-19 digits, dashes between them or not, that pass the Luhn check.
-fn is_card(token: &Value) -> bool {
+pub fn is_card(token: &Value) -> bool {
     let text = token.as_str().unwrap_or_default().replace('-', "");
     text.bytes().all(|byte| byte.is_ascii_digit()) && has_luhn(&text)
 }
 
-/// Whether these digits are a card number.
-pub fn has_luhn(digits: &str) -> bool {
+fn has_luhn(digits: &str) -> bool {
     let doubled = |digit: u32| [0, 2, 4, 6, 8, 1, 3, 5, 7, 9][digit as usize];
     let digits: Vec<u32> = digits.bytes().rev().map(|byte| u32::from(byte - b'0')).collect();
     let sum: u32 = digits.iter().step_by(2).sum();
     let other: u32 = digits.iter().skip(1).step_by(2).map(|digit| doubled(*digit)).sum();
     (13..=19).contains(&digits.len()) && (sum + other).is_multiple_of(10)
+}
+
+/// Whether these digits are a card number of one of the large networks, as their own pages describe it.
+pub fn is_given_out(digits: &str) -> bool {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| digits.starts_with(prefix));
+    let network = match digits.len() {
+        14 => starts(&["36", "38", "39"]),
+        15 => starts(&["34", "37"]),
+        13 | 19 => starts(&["4"]),
+        16 => {
+            starts(&["4", "51", "52", "53", "54", "55", "6011", "65", "35", "62"])
+                && !starts(&["350", "351", "359"])
+        }
+        _ => false,
+    };
+    network && has_luhn(digits)
 }
 
 fn is_metadata(metadata: &Value) -> bool {
