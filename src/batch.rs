@@ -291,7 +291,7 @@ impl Batches {
 
     /// Acknowledged only once the dead-letter queue has it.
     async fn dead_letter(&self, message: &Message<'_>, letter: DeadLetter, budget: &Budget) -> Verdict {
-        let outcome = letter.reason;
+        let outcome = letter.reason.name();
         match self.dead_letters.send(&letter.message, message.trace.as_ref(), budget.message()).await {
             Ok(()) => Verdict::deleted(outcome).because(letter.place),
             Err(error) => Verdict::failed(outcome, Delay::backoff(message.receive_count, &self.random))

@@ -5,7 +5,7 @@
 //! 1. [`clock`] and [`random`], which are passed in; [`trace`] and [`metrics`], what is told; [`order`], [`record`],
 //!    [`workflow`], [`answer`], [`protocol`] and [`delivery`], which decide without I/O. Start with [`workflow`], the law
 //!    of the steps, and go on to [`protocol`], every write with its condition and the meaning of every refusal, and
-//!    [`delivery`], what is done next.
+//!    [`delivery`], what is done next. [`letter`] says what becomes of what the function gave up.
 //! 2. [`store`], [`queue`], [`services`]: DynamoDB, SQS, and what the steps call. The table of steps is
 //!    [`services::steps`].
 //! 3. [`processor`]: does what [`delivery`] says, from the claim to the answer. [`budget`] is the time it has.
@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod function;
+pub mod letter;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod metrics;

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::message::Message;
+use crate::letter::{Reason, attribute};
 use crate::order::{Fingerprint, Invalid, Order, hex, mask_card_numbers, mask_message};
 use crate::queue::Outgoing;
 
@@ -11,8 +12,7 @@ const MAX_DETAIL_BYTES: usize = 256;
 
 /// What goes to the dead-letter queue.
 pub(super) struct DeadLetter {
-    /// `invalid`, `conflict`, `stale` or `future`.
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     /// Which field, for the log.
     pub(super) place: String,
     pub(super) message: Outgoing,
@@ -21,16 +21,23 @@ pub(super) struct DeadLetter {
 impl DeadLetter {
     pub(super) fn invalid(message: &Message<'_>, invalid: &Invalid) -> Self {
         let body = sendable(&mask_message(message.body));
-        DeadLetter::new("invalid", message, body, &invalid.to_string(), Vec::new(), invalid.known_place())
+        DeadLetter::new(
+            Reason::Invalid,
+            message,
+            body,
+            &invalid.to_string(),
+            Vec::new(),
+            invalid.known_place(),
+        )
     }
 
     pub(super) fn conflict(message: &Message<'_>, order: &Order, stored: &Fingerprint) -> Self {
         let prints = vec![
-            ("fingerprint", order.fingerprint().to_string()),
-            ("stored_fingerprint", stored.to_string()),
+            (attribute::FINGERPRINT, order.fingerprint().to_string()),
+            (attribute::STORED_FINGERPRINT, stored.to_string()),
         ];
         let detail = "another order was there first under the same order_id";
-        DeadLetter::new("conflict", message, message.body.to_owned(), detail, prints, "order_id")
+        DeadLetter::new(Reason::Conflict, message, message.body.to_owned(), detail, prints, "order_id")
     }
 
     pub(super) fn stale(message: &Message<'_>, order: &Order) -> Self {
@@ -38,7 +45,7 @@ impl DeadLetter {
             "placed_at {} is too long ago, and there is no record of the order",
             order.placed_at.to_rfc3339()
         );
-        DeadLetter::new("stale", message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
+        DeadLetter::new(Reason::Stale, message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
     }
 
     pub(super) fn future(message: &Message<'_>, order: &Order) -> Self {
@@ -46,11 +53,11 @@ impl DeadLetter {
             "placed_at {} is more than an hour in the future, and there is no record of the order",
             order.placed_at.to_rfc3339()
         );
-        DeadLetter::new("future", message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
+        DeadLetter::new(Reason::Future, message, message.body.to_owned(), &detail, Vec::new(), "placed_at")
     }
 
     fn new(
-        reason: &'static str,
+        reason: Reason,
         message: &Message<'_>,
         body: String,
         detail: &str,
@@ -59,16 +66,16 @@ impl DeadLetter {
     ) -> Self {
         let order_id = message.order_id().map(ToString::to_string);
         let mut attributes = vec![
-            ("reason", reason.to_owned()),
-            ("detail", printable(&mask_card_numbers(detail))),
-            ("source_message_id", message.message_id.to_owned()),
+            (attribute::REASON, reason.name().to_owned()),
+            (attribute::DETAIL, printable(&mask_card_numbers(detail))),
+            (attribute::SOURCE_MESSAGE_ID, message.message_id.to_owned()),
         ];
-        attributes.extend(order_id.clone().map(|id| ("order_id", id)));
+        attributes.extend(order_id.clone().map(|id| (attribute::ORDER_ID, id)));
         attributes.extend(more);
         let group = order_id.unwrap_or_else(|| "invalid".to_owned());
         // An event that comes from elsewhere may name no message; then the content tells one from another.
         let source = if message.message_id.is_empty() { message.body } else { message.message_id };
-        let deduplication = hex(&Sha256::digest(format!("{source}|{reason}")));
+        let deduplication = hex(&Sha256::digest(format!("{source}|{}", reason.name())));
         DeadLetter {
             reason,
             place: place.to_owned(),

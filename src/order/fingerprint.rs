@@ -44,6 +44,12 @@ impl Fingerprint {
         Fingerprint(text.into())
     }
 
+    /// Whether the two were made in the same way, so that different ones are of different orders.
+    pub fn is_comparable(&self, other: &Fingerprint) -> bool {
+        let scheme = |print: &str| print.split(':').next().map(str::to_owned);
+        scheme(&self.0) == scheme(&other.0)
+    }
+
     /// The text, `v1:` included.
     pub fn as_str(&self) -> &str {
         &self.0

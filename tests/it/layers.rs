@@ -75,6 +75,7 @@ fn arrows_point_one_way() {
         "store",
         "queue",
         "budget",
+        "letter",
         "delivery",
         "protocol",
         "answer",

@@ -11,16 +11,17 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use order_processor::clock::Clock;
+use order_processor::letter::{Judgement, Reason};
 use order_processor::order::OrderId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::report::{Report, columns, order_or_none};
 use crate::target::Target;
 use crate::{duration, failure};
 use delete::Delete;
-use letter::{Letter, Reason};
+use letter::{Letter, reasons};
 use mailbox::Mailbox;
-use prospect::Judge;
+use prospect::{Judge, detail, sentence};
 use redrive::Redrive;
 
 /// List, show, redrive and delete the dead-lettered messages
@@ -54,8 +55,8 @@ pub struct Filter {
     /// Those of this order
     #[arg(long, value_name = "ORDER")]
     order: Option<OrderId>,
-    /// Those with this reason; may be repeated
-    #[arg(long, value_enum)]
+    /// Those with this reason; may be repeated. exhausted: those of which the function said nothing, so SQS moved them
+    #[arg(long, value_name = "REASON", value_parser = reasons())]
     reason: Vec<Reason>,
     /// Those sent longer ago than this, as in 2h or 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
@@ -72,8 +73,8 @@ impl Filter {
     }
 
     fn takes(&self, letter: &Letter, age: Duration) -> bool {
-        self.order.as_ref().is_none_or(|order| letter.order_id.as_ref() == Some(order))
-            && (self.reason.is_empty() || self.reason.contains(&letter.reason))
+        self.order.as_ref().is_none_or(|order| letter.content.ids.contains(order))
+            && (self.reason.is_empty() || self.reason.contains(&letter.content.reason))
             && self.older_than.is_none_or(|least| age > least)
             && self.newer_than.is_none_or(|most| age <= most)
     }
@@ -108,18 +109,12 @@ async fn list(target: &Target, filter: &Filter) -> Result<Report> {
     let judge = Judge::new(target).await;
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
     for letter in &letters {
-        let prospect = judge.prospect(letter).await;
-        let mut document = letter.summary();
-        document["would"] = json!(prospect.name());
-        document["detail_now"] = json!(prospect.detail());
-        documents.push(document);
-        rows.push(vec![
-            letter.message_id.clone(),
-            order_or_none(letter.order_id.as_ref().map(OrderId::as_str)).to_owned(),
-            letter.reason.name().to_owned(),
-            letter.sent_at.to_rfc3339(),
-            format!("a redrive would: {}", prospect.sentence()),
-        ]);
+        let judgement = judge.judge(letter).await;
+        documents.push(summary(letter, &judgement));
+        let mut row = row(letter);
+        row.push(letter.sent_at.to_rfc3339());
+        row.push(format!("a redrive would: {}", sentence(letter, &judgement)));
+        rows.push(row);
     }
     let document = json!({ "messages": documents });
     if letters.is_empty() {
@@ -132,24 +127,36 @@ async fn list(target: &Target, filter: &Filter) -> Result<Report> {
 async fn show(target: &Target, id: &str) -> Result<Report> {
     let letters = look(target, &Filter::default()).await?;
     let is_meant = |letter: &&Letter| {
-        letter.message_id == id || letter.order_id.as_ref().is_some_and(|order| order.as_str() == id)
+        letter.message_id == id || letter.content.ids.iter().any(|order| order.as_str() == id)
     };
     let Some(letter) = letters.iter().find(is_meant) else {
         let next = "what there is: orderctl dlq list; somebody else may be looking at it at the moment";
         return Err(failure::not_found(format!("no message {id} is in the dead-letter queue"), next));
     };
-    let prospect = Judge::new(target).await.prospect(letter).await;
-    let mut document = letter.summary();
-    document["attributes"] = json!(letter.attributes);
+    let judgement = Judge::new(target).await.judge(letter).await;
+    let mut document = summary(letter, &judgement);
+    document["attributes"] = json!(letter.texts());
     document["body"] = json!(letter.body);
-    document["would"] = json!(prospect.name());
-    document["detail_now"] = json!(prospect.detail());
     let mut rows = vec![vec!["message".to_owned(), letter.message_id.clone()]];
-    rows.push(vec!["reason".to_owned(), letter.reason.name().to_owned()]);
+    rows.push(vec!["why it is there".to_owned(), letter.content.reason.name().to_owned()]);
     rows.push(vec!["sent".to_owned(), letter.sent_at.to_rfc3339()]);
-    rows.extend(letter.attributes.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
-    rows.push(vec!["a redrive would".to_owned(), prospect.sentence()]);
+    rows.extend(letter.texts().into_iter().map(|(name, value)| vec![name, value]));
+    rows.push(vec!["a redrive would".to_owned(), sentence(letter, &judgement)]);
     Ok(Report::new(document, format!("{}{}", columns(&rows), letter.body)))
+}
+
+/// A letter and what it would come to, for programs.
+fn summary(letter: &Letter, judgement: &Judgement) -> Value {
+    let mut document = letter.summary();
+    document["would"] = json!(judgement.prospect.name());
+    document["detail_now"] = json!(detail(&judgement.prospect));
+    document
+}
+
+/// What every table of letters begins with.
+fn row(letter: &Letter) -> Vec<String> {
+    let order = order_or_none(letter.order_id().map(OrderId::as_str)).to_owned();
+    vec![letter.message_id.clone(), order, letter.content.reason.name().to_owned()]
 }
 
 #[cfg(test)]
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_filter_takes_what_fits_all_of_it_at_its_limits() {
-        let letter = letter::tests::letter(Reason::Conflict, "ord-1");
+        let letter = letter::tests::conflict();
         let takes = |filter: Filter, seconds| filter.takes(&letter, Duration::from_secs(seconds));
         let hour = Some(Duration::from_secs(3600));
         assert!(takes(Filter::default(), 0));

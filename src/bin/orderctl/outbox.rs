@@ -21,8 +21,10 @@ pub struct Message {
     pub order_id: Option<String>,
     /// What is sent, byte for byte.
     pub body: String,
-    /// String attributes beside it.
-    pub attributes: BTreeMap<String, String>,
+    /// Attributes beside it.
+    pub attributes: BTreeMap<String, MessageAttributeValue>,
+    /// The group it was in before, in a FIFO queue; else the order ID is its group.
+    pub group: Option<String>,
 }
 
 impl Message {
@@ -33,18 +35,19 @@ impl Message {
             Ok(order) => Some(order.id),
             Err(invalid) => invalid.order_id,
         };
-        Message { what, order_id: order_id.map(|id| id.to_string()), body, attributes: BTreeMap::new() }
+        let (order_id, attributes) = (order_id.map(|id| id.to_string()), BTreeMap::new());
+        Message { what, order_id, body, attributes, group: None }
     }
 
-    /// The same with these attributes.
-    pub fn with(self, attributes: BTreeMap<String, String>) -> Self {
-        Message { attributes, ..self }
+    /// The same with these attributes, in this group.
+    pub fn with(self, attributes: BTreeMap<String, MessageAttributeValue>, group: Option<String>) -> Self {
+        Message { attributes, group, ..self }
     }
 }
 
 /// Sends all of them in their order and returns their message IDs.
 ///
-/// To a FIFO queue each goes with the order ID as its group, and with a deduplication ID of its own: SQS would
+/// To a FIFO queue each goes in its group, and with a deduplication ID of its own: SQS would
 /// swallow a copy otherwise, and it is this project's processor that has to recognise it.
 pub async fn send(client: &Client, queue_url: &str, messages: &[Message]) -> Result<Vec<String>> {
     let mut ids = Vec::with_capacity(messages.len());
@@ -73,13 +76,12 @@ fn entry(
 ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
     let mut entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(&message.body);
     if queue_url.ends_with(".fifo") {
-        let group = message.order_id.as_deref().unwrap_or("invalid");
+        let group = message.group.as_ref().or(message.order_id.as_ref()).map_or("invalid", String::as_str);
         let unique = format!("{:032x}", fastrand::u128(..));
         entry = entry.message_group_id(group).message_deduplication_id(unique);
     }
     for (name, value) in &message.attributes {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-        entry = entry.message_attributes(name, value);
+        entry = entry.message_attributes(name, value.clone());
     }
     entry.build()
 }

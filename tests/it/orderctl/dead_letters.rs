@@ -1,5 +1,7 @@
 //! `orderctl dlq`.
 
+mod keeping;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
@@ -31,12 +33,24 @@ async fn with_dead_letters() -> (World, String) {
     (world, dlq)
 }
 
-/// A dead letter as the function sends it, or, without a reason, as SQS moves it.
+/// What the function gives with every reason, beside the reason.
+const FUNCTION_GIVES: [(&str, &str); 2] = [("detail", "why exactly"), ("source_message_id", "m-0")];
+
+/// A dead letter as the function sends it, or, without a reason, as nobody but its producer made it.
 async fn dead(world: &World, dlq: &str, body: &str, reason: Option<&str>) {
+    let mut attributes = vec![("trace", "t-1")];
+    if let Some(reason) = reason {
+        attributes.extend(FUNCTION_GIVES.into_iter().chain([("reason", reason)]));
+    }
+    if reason == Some("conflict") {
+        attributes.extend([("fingerprint", "v1:1"), ("stored_fingerprint", "v1:0")]);
+    }
+    dead_with(world, dlq, body, &attributes).await;
+}
+
+async fn dead_with(world: &World, dlq: &str, body: &str, attributes: &[(&str, &str)]) {
     let mut send = world.sqs.send_message().queue_url(dlq).message_body(body);
-    let ours =
-        reason.map(|reason| [("reason", reason), ("detail", "why exactly"), ("source_message_id", "m-0")]);
-    for (name, value) in ours.into_iter().flatten().chain([("trace", "t-1")]) {
+    for &(name, value) in attributes {
         let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
         send = send.message_attributes(name, value);
     }
@@ -49,7 +63,8 @@ async fn one_of_each() -> (World, String) {
     let fingerprint = |id: &str| Order::parse(&order_json(id).to_string()).unwrap().fingerprint();
     let finished = |id: &str| Record { fingerprint: fingerprint(id), ..completed(id) };
     world.put(&finished("answered")).await;
-    world.put(&Record { status: Status::Parked, result: None, ..finished("parked") }).await;
+    let message = Some(order_json("parked").to_string());
+    world.put(&Record { status: Status::Parked, order: message, result: None, ..finished("parked") }).await;
     world.put(&claimed("resume")).await;
     world.put(&completed("conflict")).await;
     for (body, reason) in [

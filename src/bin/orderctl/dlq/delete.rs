@@ -1,24 +1,28 @@
-//! `orderctl dlq delete`: what is settled, and would only come back.
+//! `orderctl dlq delete`: what is answered, and what can never run.
 
 use anyhow::Result;
 use clap::Args;
 use order_processor::clock::Clock;
-use order_processor::order::OrderId;
+use order_processor::letter::Judgement;
 use serde_json::json;
 
-use super::Filter;
+use super::letter::Letter;
 use super::mailbox::Mailbox;
-use super::prospect::Judge;
+use super::prospect::{Judge, sentence};
+use super::{Filter, row, summary};
 use crate::failure;
-use crate::report::{Report, columns, order_or_none};
+use crate::report::{Report, columns};
 use crate::target::Target;
 
-/// Delete dead-lettered messages that are settled. Only those that could do nothing: what may run is redriven
+/// Delete dead-lettered messages that are settled: their order is answered, or they can never run
+///
+/// What could run now or later is left, whatever was asked for: an order that is placed in the future, one that only a
+/// newer function can read, the only message of an unfinished order.
 #[derive(Debug, Args)]
 pub struct Delete {
     #[command(flatten)]
     filter: Filter,
-    /// Every one that could do nothing
+    /// Every one that is settled
     #[arg(long, conflicts_with_all = ["order", "reason", "older_than", "newer_than"])]
     all: bool,
     /// Say which, and delete nothing
@@ -27,7 +31,7 @@ pub struct Delete {
 }
 
 impl Delete {
-    /// Those that could run, or go on, are left. What is not deleted is given back.
+    /// Those that could ever run, or go on, are left. What is not deleted is given back.
     pub async fn run(&self, target: &Target) -> Result<Report> {
         if self.filter.is_empty() && !self.all {
             let which = "say which: --order, --reason, --older-than, --newer-than, or --all";
@@ -42,35 +46,46 @@ impl Delete {
     async fn through(&self, target: &Target, mailbox: &mut Mailbox) -> Result<Report> {
         let (judge, now) = (Judge::new(target).await, Clock::system().now());
         let letters = mailbox.take(|letter| self.filter.takes(letter, now.since(letter.sent_at))).await?;
-        let (mut documents, mut rows, mut done) = (Vec::new(), Vec::new(), 0_u64);
+        let (mut documents, mut rows, mut done, mut bad) = (Vec::new(), Vec::new(), 0_u64, false);
         for letter in &letters {
-            let prospect = judge.prospect(letter).await;
-            let settled = prospect.is_hopeless() || prospect.is_answered();
-            let outcome = match (settled, self.dry_run) {
-                (false, _) => "left",
-                (true, true) => "would_be_deleted",
-                (true, false) => {
-                    mailbox.delete(letter).await?;
-                    "deleted"
-                }
-            };
-            done += u64::from(settled);
-            let mut document = letter.summary();
+            // Looked up for each right before it is deleted: the records change meanwhile.
+            let judgement = judge.judge(letter).await;
+            let (outcome, detail) = self.one(&judgement, letter, mailbox).await;
+            done += u64::from(matches!(outcome, "deleted" | "would_be_deleted"));
+            bad |= outcome == "failed";
+            let mut document = summary(letter, &judgement);
             document["outcome"] = json!(outcome);
             documents.push(document);
-            let order = order_or_none(letter.order_id.as_ref().map(OrderId::as_str)).to_owned();
-            let reason = letter.reason.name().to_owned();
-            rows.push(vec![
-                letter.message_id.clone(),
-                order,
-                reason,
-                outcome.to_owned(),
-                prospect.sentence(),
-            ]);
+            let mut row = row(letter);
+            row.extend([outcome.to_owned(), detail]);
+            rows.push(row);
         }
         let document = json!({ "dry_run": self.dry_run, "deleted": done, "messages": documents });
         let would = if self.dry_run { "would be " } else { "" };
         let text = format!("{}{done} of {} {would}deleted", columns(&rows), letters.len());
-        Ok(Report::new(document, text))
+        Ok(Report::new(document, text).failed(bad))
+    }
+
+    /// What becomes of one letter, and why.
+    async fn one(
+        &self,
+        judgement: &Judgement,
+        letter: &Letter,
+        mailbox: &mut Mailbox,
+    ) -> (&'static str, String) {
+        let why = format!("a redrive would: {}", sentence(letter, judgement));
+        if !judgement.settled {
+            return ("left", why);
+        }
+        if self.dry_run {
+            return ("would_be_deleted", why);
+        }
+        if mailbox.is_overdue() {
+            return ("failed", "it was held too long: run this again".to_owned());
+        }
+        match mailbox.delete(letter).await {
+            Ok(()) => ("deleted", why),
+            Err(error) => ("failed", format!("{error:#}")),
+        }
     }
 }

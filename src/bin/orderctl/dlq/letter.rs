@@ -1,138 +1,134 @@
-//! A message of the dead-letter queue, read.
+//! A message of the dead-letter queue, received.
 
 use std::collections::BTreeMap;
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use clap::ValueEnum;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use order_processor::clock::UnixMillis;
-use order_processor::order::{Order, OrderId};
+use order_processor::letter::{self, Reason, attribute};
+use order_processor::order::OrderId;
 use serde_json::{Value, json};
 
-/// Why a message is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Reason {
-    /// No valid order
-    Invalid,
-    /// Another order was there first under the same ID
-    Conflict,
-    /// Placed too long ago
-    Stale,
-    /// Placed in the future
-    Future,
-    /// Received too often: moved by SQS itself
-    Exhausted,
+/// Reads a reason from the command line.
+pub fn reasons() -> impl TypedValueParser<Value = Reason> {
+    let named = |name: String| Reason::ALL.into_iter().find(|reason| reason.name() == name);
+    PossibleValuesParser::new(Reason::ALL.map(Reason::name))
+        .try_map(move |name| named(name).ok_or("no reason"))
 }
-
-impl Reason {
-    /// As the attribute has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::Invalid => "invalid",
-            Reason::Conflict => "conflict",
-            Reason::Stale => "stale",
-            Reason::Future => "future",
-            Reason::Exhausted => "exhausted",
-        }
-    }
-
-    /// Whether another run could not end otherwise.
-    pub fn is_hopeless(self) -> bool {
-        matches!(self, Reason::Invalid | Reason::Conflict | Reason::Stale)
-    }
-}
-
-/// What the function adds to a message that it dead-letters. A redrive leaves it out.
-const OURS: [&str; 6] =
-    ["reason", "detail", "source_message_id", "order_id", "fingerprint", "stored_fingerprint"];
 
 /// A message, held for the moment.
 #[derive(Debug, Clone)]
 pub struct Letter {
     pub message_id: String,
     pub receipt: String,
-    /// The order that is meant, as far as a valid ID could be read.
-    pub order_id: Option<OrderId>,
-    pub order: Option<Order>,
-    pub reason: Reason,
+    /// What it says, and on whose word it is there.
+    pub content: letter::Letter,
     pub sent_at: UnixMillis,
-    /// The string attributes.
-    pub attributes: BTreeMap<String, String>,
+    /// The group, in a FIFO queue.
+    pub group: Option<String>,
+    pub attributes: BTreeMap<String, MessageAttributeValue>,
     pub body: String,
 }
 
 impl Letter {
     /// What SQS delivered.
     pub fn read(message: Message) -> Letter {
-        let attributes = message.message_attributes.unwrap_or_default().into_iter();
-        let attributes: BTreeMap<String, String> =
-            attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect();
+        let attributes: BTreeMap<_, _> = message.message_attributes.unwrap_or_default().into_iter().collect();
         let body = message.body.unwrap_or_default();
-        let (order, order_id) = match Order::parse(&body) {
-            Ok(order) => (Some(order.clone()), Some(order.id)),
-            Err(invalid) => (None, invalid.order_id),
-        };
-        let named = attributes.get("reason").map(String::as_str);
-        let reason = Reason::value_variants().iter().find(|reason| Some(reason.name()) == named);
-        let sent = message.attributes.unwrap_or_default().remove(&MessageSystemAttributeName::SentTimestamp);
+        let mut by_sqs = message.attributes.unwrap_or_default();
+        let moved = by_sqs.contains_key(&MessageSystemAttributeName::DeadLetterQueueSourceArn);
+        let sent = by_sqs.remove(&MessageSystemAttributeName::SentTimestamp);
         Letter {
             message_id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
-            order_id,
-            order,
-            reason: reason.copied().unwrap_or(Reason::Exhausted),
+            content: letter::Letter::read(&body, &texts(&attributes), moved),
             sent_at: UnixMillis(sent.and_then(|millis| millis.parse().ok()).unwrap_or(0)),
+            group: by_sqs.remove(&MessageSystemAttributeName::MessageGroupId),
             attributes,
             body,
         }
     }
 
+    /// The string attributes.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        texts(&self.attributes)
+    }
+
     /// The attributes that its producer gave it.
-    pub fn own_attributes(&self) -> BTreeMap<String, String> {
-        let own = self.attributes.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+    pub fn producers_attributes(&self) -> BTreeMap<String, MessageAttributeValue> {
+        let all = self.attributes.iter();
+        let own = all.filter(|(name, _)| !self.content.reason.is_given(name));
         own.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The order that is meant, as far as a valid ID can be read.
+    pub fn order_id(&self) -> Option<&OrderId> {
+        self.content.order_id()
     }
 
     /// Without body and attributes: nothing of the customer.
     pub fn summary(&self) -> Value {
+        let detail = self.attributes.get(attribute::DETAIL).and_then(MessageAttributeValue::string_value);
         json!({
             "message_id": self.message_id,
-            "order_id": self.order_id,
-            "reason": self.reason.name(),
-            "detail": self.attributes.get("detail"),
+            "order_id": self.order_id(),
+            "reason": self.content.reason.name(),
+            // What a producer calls so says nothing of the letter.
+            "detail": detail.filter(|_| self.content.reason.is_given(attribute::DETAIL)),
             "sent_at": self.sent_at.to_rfc3339(),
         })
     }
+}
+
+fn texts(attributes: &BTreeMap<String, MessageAttributeValue>) -> BTreeMap<String, String> {
+    let texts = attributes.iter().filter_map(|(name, value)| Some((name, value.string_value()?)));
+    texts.map(|(name, text)| (name.clone(), text.to_owned())).collect()
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    pub fn letter(reason: Reason, id: &str) -> Letter {
-        Letter {
-            message_id: "m-1".into(),
-            receipt: "r-1".into(),
-            order_id: Some(id.parse().unwrap()),
-            order: None,
-            reason,
-            sent_at: UnixMillis(0),
-            attributes: BTreeMap::from([
-                ("reason".into(), reason.name().into()),
-                ("trace".into(), "t-1".into()),
-            ]),
-            body: String::new(),
-        }
+    fn message(names: &[(&str, &str)]) -> aws_sdk_sqs::types::builders::MessageBuilder {
+        names.iter().fold(Message::builder().body("no order"), |message, (name, text)| {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(*text);
+            message.message_attributes(*name, value.build().unwrap())
+        })
+    }
+
+    const CONFLICT: [(&str, &str); 8] = [
+        ("reason", "conflict"),
+        ("detail", "why"),
+        ("source_message_id", "m-0"),
+        ("fingerprint", "v1:1"),
+        ("stored_fingerprint", "v1:2"),
+        ("order_id", "ord-1"),
+        ("trace", "t-1"),
+        ("attempt", "1"),
+    ];
+
+    /// A conflict of the order `ord-1`, in the function's words.
+    pub fn conflict() -> Letter {
+        Letter::read(message(&CONFLICT).build())
     }
 
     #[test]
-    fn what_the_function_added_is_left_out() {
-        let own = letter(Reason::Conflict, "ord-1").own_attributes();
-        assert_eq!(own, BTreeMap::from([("trace".to_owned(), "t-1".to_owned())]));
+    fn what_the_function_gave_is_left_out_and_what_its_producer_gave_is_kept() {
+        let number = MessageAttributeValue::builder().data_type("Number").string_value("1").build().unwrap();
+        let letter =
+            Letter::read(message(&CONFLICT[..7]).message_attributes("attempt", number.clone()).build());
+        let kept = letter.producers_attributes();
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["attempt", "trace"]);
+        assert_eq!(kept["attempt"], number);
     }
 
     #[test]
-    fn a_message_without_a_reason_was_moved_by_the_queue() {
-        let plain = Letter::read(Message::builder().body("no order").build());
-        assert_eq!((plain.reason, plain.order_id), (Reason::Exhausted, None));
+    fn what_sqs_moved_is_its_producers_altogether() {
+        let from = MessageSystemAttributeName::DeadLetterQueueSourceArn;
+        let moved = Letter::read(message(&CONFLICT).attributes(from, "arn:aws:sqs:orders").build());
+        assert_eq!((moved.content.reason, moved.order_id()), (Reason::Exhausted, None));
+        assert_eq!(moved.producers_attributes().len(), CONFLICT.len());
+        assert_eq!(moved.summary()["detail"], Value::Null);
+        assert_eq!(conflict().summary()["detail"], "why");
     }
 }

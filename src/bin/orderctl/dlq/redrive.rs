@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use order_processor::clock::Clock;
+use order_processor::letter::{Judgement, Prospect};
+use order_processor::order::OrderId;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Interval;
@@ -12,7 +14,7 @@ use tokio::time::Interval;
 use super::Filter;
 use super::letter::Letter;
 use super::mailbox::Mailbox;
-use super::prospect::{Judge, Prospect};
+use super::prospect::{Judge, sentence};
 use crate::outbox::{self, Message};
 use crate::pace::Pace;
 use crate::report::{Report, columns, order_or_none};
@@ -23,7 +25,8 @@ use crate::target::Target;
 pub struct Redrive {
     #[command(flatten)]
     filter: Filter,
-    /// Also those that cannot end otherwise: invalid, conflict, stale
+    /// Also those that would only come back: invalid, conflict, stale, and future before its time. Never the only message
+    /// of an order whose function would acknowledge it
     #[arg(long)]
     even_hopeless: bool,
     /// Say what each would come to, and send nothing
@@ -40,7 +43,7 @@ struct Line {
     order_id: Option<String>,
     reason: &'static str,
     would: &'static str,
-    /// `redriven` (on a dry run `would_be_redriven`), `left` (hopeless), `sent_not_deleted`, `failed`.
+    /// `redriven` (on a dry run `would_be_redriven`), `left`, `sent_not_deleted`, `failed`.
     outcome: &'static str,
     detail: String,
 }
@@ -61,10 +64,21 @@ impl Redrive {
         let mut sending = Sending { sqs, queue_url, ticks: self.pace.ticks() };
         let mut lines = Vec::with_capacity(letters.len());
         for letter in &letters {
-            let prospect = judge.prospect(letter).await;
-            let (outcome, detail) = self.one(&prospect, letter, &mut sending, mailbox).await;
-            let detail = detail.unwrap_or_else(|| prospect.sentence());
-            lines.push(line(letter, prospect.name(), outcome, detail));
+            let mut judgement = judge.judge(letter).await;
+            let mut outcome = self.left(&judgement);
+            if outcome.is_none() && !self.dry_run {
+                sending.ticks.tick().await;
+                // A record may have changed while this one waited for its turn.
+                judgement = judge.judge(letter).await;
+                outcome = self.left(&judgement);
+            }
+            let (outcome, detail) = match outcome {
+                Some(outcome) => (outcome, None),
+                None if self.dry_run => ("would_be_redriven", None),
+                None => sending.move_on(letter, mailbox).await,
+            };
+            let detail = detail.unwrap_or_else(|| sentence(letter, &judgement));
+            lines.push(line(letter, judgement.prospect.name(), outcome, detail));
             eprintln!(
                 "{} of {}: {} {}",
                 lines.len(),
@@ -76,28 +90,13 @@ impl Redrive {
         Ok(lines)
     }
 
-    /// What becomes of one message, and why, if there is more to say than what it would come to.
-    async fn one(
-        &self,
-        prospect: &Prospect,
-        letter: &Letter,
-        sending: &mut Sending,
-        mailbox: &mut Mailbox,
-    ) -> (&'static str, Option<String>) {
-        // One record that cannot be read is no reason to leave the others.
-        if let Prospect::Unknown(why) = prospect {
-            return ("failed", Some(why.clone()));
-        }
-        if !self.even_hopeless && (letter.reason.is_hopeless() || prospect.is_hopeless()) {
-            return ("left", None);
-        }
-        if self.dry_run {
-            return ("would_be_redriven", None);
-        }
-        sending.ticks.tick().await;
-        match mailbox.is_overdue() {
-            true => ("failed", Some("it was held too long: run this again".to_owned())),
-            false => sending.move_on(letter, mailbox).await,
+    /// What is said of one that is not to be sent.
+    fn left(&self, judgement: &Judgement) -> Option<&'static str> {
+        match judgement.prospect {
+            // One record that cannot be read is no reason to leave the others.
+            Prospect::Unknown(_) => Some("failed"),
+            _ if !judgement.may_be_sent() => Some("left"),
+            _ => (judgement.comes_back && !self.even_hopeless).then_some("left"),
         }
     }
 }
@@ -112,7 +111,11 @@ struct Sending {
 impl Sending {
     /// Deleted only once the queue of orders has it: a crash in between leaves a duplicate, which is harmless.
     async fn move_on(&self, letter: &Letter, mailbox: &mut Mailbox) -> (&'static str, Option<String>) {
-        let message = Message::new("a redriven message", &letter.body).with(letter.own_attributes());
+        if mailbox.is_overdue() {
+            return ("failed", Some("it was held too long: run this again".to_owned()));
+        }
+        let message = Message::new("a redriven message", &letter.body);
+        let message = message.with(letter.producers_attributes(), letter.group.clone());
         if let Err(error) = outbox::send(&self.sqs, &self.queue_url, &[message]).await {
             return ("failed", Some(format!("{error:#}")));
         }
@@ -126,8 +129,8 @@ impl Sending {
 fn line(letter: &Letter, would: &'static str, outcome: &'static str, detail: String) -> Line {
     Line {
         message_id: letter.message_id.clone(),
-        order_id: letter.order_id.as_ref().map(ToString::to_string),
-        reason: letter.reason.name(),
+        order_id: letter.order_id().map(OrderId::to_string),
+        reason: letter.content.reason.name(),
         would,
         outcome,
         detail,
