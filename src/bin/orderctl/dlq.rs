@@ -98,10 +98,8 @@ async fn look(target: &Target, filter: &Filter) -> Result<Vec<Letter>> {
     let taken = mailbox.take(|_| true).await;
     mailbox.give_back().await;
     let now = Clock::system().now();
-    let mut letters: Vec<Letter> =
-        taken?.into_iter().filter(|letter| filter.takes(letter, now.since(letter.sent_at))).collect();
-    letters.sort_by_key(|letter| (letter.sent_at, letter.message_id.clone()));
-    Ok(letters)
+    let letters = taken?.into_iter();
+    Ok(letters.filter(|letter| filter.takes(letter, now.since(letter.sent_at))).collect())
 }
 
 async fn list(target: &Target, filter: &Filter) -> Result<Report> {

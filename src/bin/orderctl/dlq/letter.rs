@@ -26,6 +26,8 @@ pub struct Letter {
     pub sent_at: UnixMillis,
     /// The group, in a FIFO queue.
     pub group: Option<String>,
+    /// Grows from one message of a FIFO queue to the next; 0 in a standard queue.
+    pub sequence: u128,
     pub attributes: BTreeMap<String, MessageAttributeValue>,
     pub body: String,
 }
@@ -37,6 +39,7 @@ impl Letter {
         let body = message.body.unwrap_or_default();
         let mut by_sqs = message.attributes.unwrap_or_default();
         let moved = by_sqs.contains_key(&MessageSystemAttributeName::DeadLetterQueueSourceArn);
+        let sequence = by_sqs.remove(&MessageSystemAttributeName::SequenceNumber);
         let sent = by_sqs.remove(&MessageSystemAttributeName::SentTimestamp);
         Letter {
             message_id: message.message_id.unwrap_or_default(),
@@ -44,9 +47,15 @@ impl Letter {
             content: letter::Letter::read(&body, &texts(&attributes), moved),
             sent_at: UnixMillis(sent.and_then(|millis| millis.parse().ok()).unwrap_or(0)),
             group: by_sqs.remove(&MessageSystemAttributeName::MessageGroupId),
+            sequence: sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
             attributes,
             body,
         }
+    }
+
+    /// What letters are put in order by: as they stand in a FIFO queue, else as they were sent.
+    pub fn place(&self) -> (u128, UnixMillis, String) {
+        (self.sequence, self.sent_at, self.message_id.clone())
     }
 
     /// The string attributes.
@@ -120,6 +129,19 @@ pub mod tests {
         let kept = letter.producers_attributes();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["attempt", "trace"]);
         assert_eq!(kept["attempt"], number);
+    }
+
+    #[test]
+    fn letters_stand_in_the_order_of_their_queue() {
+        use MessageSystemAttributeName::{SentTimestamp, SequenceNumber};
+        let letter = |id: &str, number: &str, sent: &str| {
+            let message = Message::builder().message_id(id).attributes(SentTimestamp, sent);
+            Letter::read(message.attributes(SequenceNumber, number).build())
+        };
+        let all = [letter("b", "9", "3"), letter("c", "10", "1"), letter("a", "", "2"), letter("d", "", "1")];
+        let mut ordered: Vec<&Letter> = all.iter().collect();
+        ordered.sort_by_key(|letter| letter.place());
+        assert_eq!(ordered.iter().map(|letter| letter.message_id.as_str()).collect::<String>(), "dabc");
     }
 
     #[test]

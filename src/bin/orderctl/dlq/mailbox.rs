@@ -46,8 +46,8 @@ impl Mailbox {
         self.opened.elapsed() >= HELD
     }
 
-    /// Everything that is there and that `wanted` takes, once each. All of it is held, also what is not wanted,
-    /// so that nothing comes twice. A group of a FIFO queue shows no more than one delivery's worth.
+    /// Everything that is there and that `wanted` takes, once each, in its order. All of it is held, also what is not
+    /// wanted, so that nothing comes twice. A group of a FIFO queue shows no more than one delivery's worth.
     pub async fn take(&mut self, wanted: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>> {
         let mut letters = BTreeMap::new();
         let (expected, mut empty) = (self.count().await?, 0);
@@ -61,7 +61,9 @@ impl Mailbox {
                 letters.insert(letter.message_id.clone(), letter);
             }
         }
-        Ok(letters.into_values().filter(wanted).collect())
+        let mut wanted: Vec<Letter> = letters.into_values().filter(wanted).collect();
+        wanted.sort_by_key(Letter::place);
+        Ok(wanted)
     }
 
     /// How many are visible, as far as SQS knows.

@@ -1,6 +1,6 @@
 //! `orderctl dlq redrive`: back to the source queue, knowing what each message will come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use clap::Args;
@@ -61,33 +61,40 @@ impl Redrive {
         let (judge, sqs, queue_url) = (Judge::new(target).await, target.sqs(), target.orders_queue().await?);
         let now = Clock::system().now();
         let letters = mailbox.take(|letter| self.filter.takes(letter, now.since(letter.sent_at))).await?;
-        let mut sending = Sending { sqs, queue_url, ticks: self.pace.ticks() };
-        let mut lines = Vec::with_capacity(letters.len());
+        let mut sending = Sending { sqs, queue_url, ticks: self.pace.ticks(), held: Groups::default() };
+        let mut lines: Vec<Line> = Vec::with_capacity(letters.len());
         for letter in &letters {
-            let mut judgement = judge.judge(letter).await;
-            let mut outcome = self.left(&judgement);
-            if outcome.is_none() && !self.dry_run {
-                sending.ticks.tick().await;
-                // A record may have changed while this one waited for its turn.
-                judgement = judge.judge(letter).await;
-                outcome = self.left(&judgement);
-            }
-            let (outcome, detail) = match outcome {
-                Some(outcome) => (outcome, None),
-                None if self.dry_run => ("would_be_redriven", None),
-                None => sending.move_on(letter, mailbox).await,
-            };
-            let detail = detail.unwrap_or_else(|| sentence(letter, &judgement));
-            lines.push(line(letter, judgement.prospect.name(), outcome, detail));
-            eprintln!(
-                "{} of {}: {} {}",
-                lines.len(),
-                letters.len(),
-                letter.message_id,
-                lines.last().map_or("", |line| line.outcome)
-            );
+            let line = self.one(letter, &judge, &mut sending, mailbox).await;
+            eprintln!("{} of {}: {} {}", lines.len() + 1, letters.len(), line.message_id, line.outcome);
+            lines.push(line);
         }
         Ok(lines)
+    }
+
+    async fn one(
+        &self,
+        letter: &Letter,
+        judge: &Judge,
+        sending: &mut Sending,
+        mailbox: &mut Mailbox,
+    ) -> Line {
+        let mut judgement = judge.judge(letter).await;
+        if self.left(&judgement).is_none() && !self.dry_run {
+            sending.ticks.tick().await;
+            // A record may have changed while this one waited for its turn.
+            judgement = judge.judge(letter).await;
+        }
+        let (outcome, detail) = match self.left(&judgement) {
+            _ if sending.held.has(letter) => ("left", Some("an earlier one of its group is left".to_owned())),
+            Some(outcome) => (outcome, None),
+            None if self.dry_run => ("would_be_redriven", None),
+            None => sending.move_on(letter, mailbox).await,
+        };
+        if outcome == "failed" && sending.queue_url.ends_with(".fifo") {
+            sending.held.hold(letter);
+        }
+        let detail = detail.unwrap_or_else(|| sentence(letter, &judgement));
+        line(letter, judgement.prospect.name(), outcome, detail)
     }
 
     /// What is said of one that is not to be sent.
@@ -106,6 +113,21 @@ struct Sending {
     sqs: aws_sdk_sqs::Client,
     queue_url: String,
     ticks: Interval,
+    held: Groups,
+}
+
+/// The groups of a FIFO queue of which one could not be sent: what stands behind it in its group must not overtake it.
+#[derive(Default)]
+struct Groups(BTreeSet<String>);
+
+impl Groups {
+    fn hold(&mut self, letter: &Letter) {
+        self.0.extend(letter.group.clone());
+    }
+
+    fn has(&self, letter: &Letter) -> bool {
+        letter.group.as_ref().is_some_and(|group| self.0.contains(group))
+    }
 }
 
 impl Sending {
@@ -162,4 +184,19 @@ fn row(line: &Line) -> Vec<String> {
         line.outcome.to_owned(),
         line.detail.clone(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::letter::tests::conflict;
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_one_that_was_not_sent_waits_with_it() {
+        let of = |group: Option<&str>| Letter { group: group.map(str::to_owned), ..conflict() };
+        let mut groups = Groups::default();
+        groups.hold(&of(None));
+        groups.hold(&of(Some("a")));
+        assert!(groups.has(&of(Some("a"))) && !groups.has(&of(Some("b"))) && !groups.has(&of(None)));
+    }
 }
