@@ -72,7 +72,7 @@ pub struct DeadLetter {
 pub enum Invariant {
     /// Every order that was sent is finished, and there is no record of anything else.
     EveryOrderFinished,
-    /// Charged exactly once, with the right amount, if and only if completed; else refunded.
+    /// Charged exactly once, with the right amount, if and only if completed; else the customer has the money back.
     ChargedOnce,
     /// Shipped under one key with one body, if and only if completed.
     ShippedOnce,

@@ -1,5 +1,7 @@
 //! The payment provider, by its own documentation.
 
+mod refunds;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use order_processor::clock::{Clock, UnixMillis};
-use order_processor::local::payment_provider::{PaymentProvider, PaymentStatus, Scripted};
+use order_processor::local::payment_provider::{PaymentProvider, PaymentStatus, Scripted, Shown};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -70,6 +72,17 @@ impl World {
             .collect::<String>();
         let path = format!("/v1/payment_intents/search?query={query}");
         self.send(HttpRequest::get(format!("{}{path}", self.base)).unwrap()).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.send(HttpRequest::get(format!("{}{path}", self.base)).unwrap()).await.unwrap()
+    }
+
+    async fn cancel(&self, payment_id: &str) -> Response {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method("POST").unwrap();
+        request.set_uri(format!("{}/v1/payment_intents/{payment_id}/cancel", self.base)).unwrap();
+        self.send(request).await.unwrap()
     }
 
     async fn post(&self, path: &str, key: &str, form: &str) -> Option<Response> {
@@ -236,20 +249,6 @@ async fn a_request_without_a_key_is_401_and_an_unknown_url_404() {
 }
 
 #[tokio::test]
-async fn a_charge_is_refunded_once_whatever_the_key() {
-    let world = World::new();
-    let payment_id = world.charge("charge", CHARGE).await.body["id"].as_str().unwrap().to_owned();
-    let refunded = world.refund("refund", &payment_id).await;
-    assert_eq!(refunded.body["status"], "succeeded");
-    assert!(world.refund("refund", &payment_id).await.replayed);
-    let again = world.refund("another key", &payment_id).await;
-    assert_eq!((again.status, &again.body["error"]["code"]), (400, &json!("charge_already_refunded")));
-    assert_eq!(world.provider.ledger().refunds_of("ord-1").len(), 1);
-    let missing = world.refund("third key", "pi_none").await;
-    assert_eq!(missing.body["error"]["code"], "resource_missing");
-}
-
-#[tokio::test]
 async fn a_search_finds_the_payments_of_an_order_when_the_index_has_caught_up() {
     let world = World::with(|provider| provider.with_search_lag(Duration::from_secs(60)));
     world.charge("key", CHARGE).await;
@@ -261,6 +260,56 @@ async fn a_search_finds_the_payments_of_an_order_when_the_index_has_caught_up() 
     assert_eq!(world.search("ord-2").await.body["data"], json!([]));
     world.provider.set_status("ord-1", PaymentStatus::Processing);
     assert_eq!(world.search("ord-1").await.body["data"][0]["status"], "processing");
+}
+
+#[tokio::test]
+async fn a_search_may_show_the_past_and_the_payment_itself_is_as_it_is() {
+    let world = World::new();
+    let id = world.charge("key", CHARGE).await.body["id"].as_str().unwrap().to_owned();
+    world.provider.search_shows(|_, _| Shown::As(PaymentStatus::RequiresPaymentMethod));
+    assert_eq!(world.search("ord-1").await.body["data"][0]["status"], "requires_payment_method");
+    let itself = world.get(&format!("/v1/payment_intents/{id}")).await;
+    assert_eq!((itself.status, &itself.body["status"]), (200, &json!("succeeded")));
+    assert_eq!(itself.body["metadata"]["order_id"], "ord-1");
+    let missing = world.get("/v1/payment_intents/pi_none").await;
+    assert_eq!((missing.status, &missing.body["error"]["code"]), (404, &json!("resource_missing")));
+}
+
+#[tokio::test]
+async fn a_payment_is_canceled_unless_it_is_decided() {
+    use PaymentStatus::{Canceled, Processing, RequiresAction, RequiresPaymentMethod, Succeeded};
+    for (status, can) in [
+        (RequiresPaymentMethod, true),
+        (RequiresAction, true),
+        (Succeeded, false),
+        (Processing, false),
+        (Canceled, false),
+    ] {
+        let world = World::new();
+        let id = world.charge("key", CHARGE).await.body["id"].as_str().unwrap().to_owned();
+        world.provider.set_status("ord-1", status);
+        let answer = world.cancel(&id).await;
+        match can {
+            true => assert_eq!((answer.status, &answer.body["status"]), (200, &json!("canceled"))),
+            false => {
+                assert_eq!((answer.status, &answer.body["error"]["payment_intent"]["id"]), (400, &json!(id)));
+                assert_eq!(answer.body["error"]["code"], "payment_intent_unexpected_state");
+            }
+        }
+        let now = if can { Canceled } else { status };
+        assert_eq!(world.provider.ledger().payments[0].status, now);
+    }
+    assert_eq!(World::new().cancel("pi_none").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_401_and_another_is_as_good_as_before() {
+    let world = World::new();
+    world.provider.revoke("sk_test_other");
+    assert_eq!(world.charge("key", CHARGE).await.status, 200);
+    world.provider.revoke("sk_test_local");
+    let refused = world.charge("key", CHARGE).await;
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (401, &json!("api_key_expired")));
 }
 
 #[tokio::test]

@@ -45,7 +45,10 @@ pub(super) fn check(world: &World<'_>, id: &str, messages: &[(&Sent, Order)], fo
 /// An order of total 0 is completed without a charge.
 fn charged(world: &World<'_>, record: &Record, order: &Order, found: &mut Found) {
     let id = record.order_id();
-    let (charges, refunds) = (world.facts.payments.charges_of(id), world.facts.payments.refunds_of(id));
+    let payments = &world.facts.payments;
+    let (charges, settled) = (payments.charges_of(id), payments.settled_refunds_of(id));
+    let mut refunds = payments.refunds_of(id);
+    refunds.retain(|refund| refund.status.holds());
     let total = order.total();
     let expected = match record.status {
         Status::Completed => usize::from(total.minor > 0),
@@ -57,13 +60,15 @@ fn charged(world: &World<'_>, record: &Record, order: &Order, found: &mut Found)
         let currency = charge.currency.eq_ignore_ascii_case(total.currency.as_str());
         charge.amount == total.minor && currency && charge.payment_method == order.payment_method.as_str()
     });
-    found.unless(charges.len() == expected && refunds.len() == undone, Invariant::ChargedOnce, id, || {
-        format!("{}: {} charges, {} refunds", record.status, charges.len(), refunds.len())
+    let counted = charges.len() == expected && settled.len() == undone && refunds.len() == undone;
+    found.unless(counted, Invariant::ChargedOnce, id, || {
+        let (charges, refunds, settled) = (charges.len(), refunds.len(), settled.len());
+        format!("{}: {charges} charges, {refunds} refunds, {settled} of them settled", record.status)
     });
     found.unless(right, Invariant::ChargedOnce, id, || "a charge is not of this order's total".to_owned());
     let of_a_charge = refunds.iter().all(|refund| {
         let mut charged = charges.iter().filter(|charge| charge.payment_id == refund.payment_id);
-        charged.any(|charge| charge.created <= refund.created)
+        charged.any(|charge| charge.created <= refund.created && charge.amount == refund.amount)
     });
     found.unless(of_a_charge, Invariant::ChargedOnce, id, || "refunded what was not charged".to_owned());
     if record.status == Status::Completed && total.minor > 0 {

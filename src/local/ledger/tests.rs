@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::UnixMillis;
-use crate::local::payment_provider::{Payment, PaymentStatus, Refund};
+use crate::local::payment_provider::{Payment, PaymentStatus, Refund, RefundStatus};
 use crate::local::receiver::Delivered;
 use crate::order::Fingerprint;
 
@@ -52,6 +52,8 @@ fn refund(id: &str) -> Refund {
         idempotency_key: None,
         amount: 100,
         created: UnixMillis(1),
+        status: RefundStatus::Succeeded,
+        settles: None,
     }
 }
 
@@ -147,6 +149,21 @@ fn a_wrong_charge_is_found() {
     let mut uncharged = good();
     uncharged.payments.payments.remove(0);
     assert!(check(&uncharged).iter().any(|violation| violation.invariant == invariant));
+}
+
+#[test]
+fn a_refund_that_is_not_settled_or_not_of_the_whole_charge_is_found() {
+    use RefundStatus::{Canceled, Failed, Pending, RequiresAction};
+    for status in [Pending, RequiresAction, Failed, Canceled] {
+        breaks(Invariant::ChargedOnce, "b", |facts| facts.payments.refunds[0].status = status);
+    }
+    breaks(Invariant::ChargedOnce, "b", |facts| facts.payments.refunds[0].amount -= 1);
+    let mut again = good();
+    again.payments.refunds.insert(0, Refund { status: Failed, ..refund("b") });
+    assert_eq!(check(&again), []);
+    breaks(Invariant::ChargedOnce, "b", |facts| {
+        facts.payments.refunds.push(Refund { status: Pending, ..refund("b") });
+    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The operations: what they require of a request, and what they do to the ledger.
+//! Requests taken apart, and payments: what an operation requires, and what it does to the ledger.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use axum::body::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::ledger::{Ledger, Payment, PaymentStatus, Refund};
+use super::ledger::{Ledger, Payment, PaymentStatus};
 use super::reply::Reply;
+use super::{Index, Shown};
 use crate::clock::UnixMillis;
 
 /// A request, taken apart.
@@ -19,7 +20,8 @@ pub(super) struct Call {
     pub(super) idempotency_key: Option<String>,
     /// The order it is about, as far as the request says.
     pub(super) order_id: Option<String>,
-    pub(super) authorized: bool,
+    /// The secret API key, if there is one.
+    pub(super) api_key: Option<String>,
 }
 
 /// What an operation did.
@@ -46,25 +48,31 @@ impl Call {
             parameters,
             idempotency_key: header(headers, "idempotency-key"),
             order_id: None,
-            authorized: header(headers, "authorization").is_some_and(|value| has_key(&value)),
+            api_key: header(headers, "authorization").and_then(|value| api_key(&value)),
         };
         let searched = call.get("query").and_then(searched_order);
         call.order_id = call.get("metadata[order_id]").or(searched).map(str::to_owned);
         call
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// The payment or refund that the path names, and what is to be done with it.
+    pub(super) fn resource(&self) -> Option<(&str, &str)> {
+        let (_, rest) = self.path.strip_prefix("/v1/")?.split_once('/')?;
+        Some(rest.split_once('/').unwrap_or((rest, "")))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn require(&self, name: &str) -> Result<&str, Reply> {
+    pub(super) fn require(&self, name: &str) -> Result<&str, Reply> {
         self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
             Reply::invalid(name, "parameter_missing", format!("Missing required param: {name}."))
         })
     }
 
     /// Refuses every parameter that is neither known nor metadata, and metadata beyond Stripe's limits.
-    fn only(&self, known: &[&str]) -> Result<(), Reply> {
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Reply> {
         for (name, value) in &self.parameters {
             if name.starts_with("metadata[") && name.ends_with(']') {
                 if value.len() > MAX_METADATA_VALUE {
@@ -79,7 +87,7 @@ impl Call {
         Ok(())
     }
 
-    fn metadata(&self) -> Value {
+    pub(super) fn metadata(&self) -> Value {
         let entries = self.parameters.iter().filter_map(|(name, value)| {
             let key = name.strip_prefix("metadata[")?.strip_suffix(']')?;
             Some((key.to_owned(), Value::from(value.as_str())))
@@ -192,60 +200,8 @@ fn decline(payment_method: &str) -> Option<(&'static str, &'static str, &'static
     }
 }
 
-/// `POST /v1/refunds`
-pub(super) fn refund(ledger: &mut Ledger, call: &Call, now: UnixMillis) -> Execution {
-    match refundable(ledger, call) {
-        Err(reply) => Execution::refused(reply),
-        Ok(payment) => {
-            let refund = Refund {
-                refund_id: format!("re_{:024}", ledger.refunds.len() + 1),
-                payment_id: payment.payment_id.clone(),
-                order_id: payment.order_id.clone(),
-                idempotency_key: call.idempotency_key.clone(),
-                amount: payment.amount,
-                created: now,
-            };
-            let reply = Reply::ok(json!({
-                "id": refund.refund_id,
-                "object": "refund",
-                "amount": refund.amount,
-                "currency": payment.currency,
-                "payment_intent": refund.payment_id,
-                "charge": charge_id(payment),
-                "metadata": call.metadata(),
-                "created": now.0 / 1000,
-                "status": "succeeded",
-            }));
-            ledger.refunds.push(refund);
-            Execution { reply, kept: true, takes: Duration::ZERO }
-        }
-    }
-}
-
-fn refundable<'a>(ledger: &'a Ledger, call: &Call) -> Result<&'a Payment, Reply> {
-    call.only(&["payment_intent", "reason"])?;
-    let payment_id = call.require("payment_intent")?;
-    let payment = ledger.payment(payment_id).ok_or_else(|| {
-        Reply::invalid(
-            "payment_intent",
-            "resource_missing",
-            format!("No such payment_intent: '{payment_id}'"),
-        )
-    })?;
-    if payment.status != PaymentStatus::Succeeded {
-        let message =
-            format!("This PaymentIntent ({payment_id}) does not have a successful charge to refund.");
-        return Err(Reply::refused("payment_intent_unexpected_state", message));
-    }
-    if ledger.refunds.iter().any(|refund| refund.payment_id == payment_id) {
-        let message = format!("Charge {} has already been refunded.", charge_id(payment));
-        return Err(Reply::refused("charge_already_refunded", message));
-    }
-    Ok(payment)
-}
-
-/// `GET /v1/payment_intents/search`, newest first, without what is younger than `lag`.
-pub(super) fn search(ledger: &Ledger, call: &Call, now: UnixMillis, lag: Duration) -> Reply {
+/// `GET /v1/payment_intents/search`, newest first, each as `index` shows it.
+pub(super) fn search(ledger: &Ledger, call: &Call, now: UnixMillis, index: &Index) -> Reply {
     let order_id = match call.require("query").map(searched_order) {
         Err(reply) => return reply,
         Ok(None) => {
@@ -259,27 +215,47 @@ pub(super) fn search(ledger: &Ledger, call: &Call, now: UnixMillis, lag: Duratio
     let named = |payment: &&Payment| {
         payment.order_id.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(order_id))
     };
-    let indexed =
-        ledger.payments.iter().rev().filter(named).filter(|payment| now.since(payment.created) >= lag);
+    let shown = |payment: &Payment| match index(payment, now) {
+        Shown::AsItIs => Some(intent(payment)),
+        Shown::As(status) => Some(intent(&Payment { status, ..payment.clone() })),
+        Shown::Nothing => None,
+    };
+    let indexed = ledger.payments.iter().rev().filter(named).filter_map(shown);
     Reply::ok(json!({
         "object": "search_result",
         "url": "/v1/payment_intents/search",
         "has_more": false,
         "next_page": null,
-        "data": indexed.map(intent).collect::<Vec<_>>(),
+        "data": indexed.collect::<Vec<_>>(),
     }))
 }
 
 /// `GET /v1/payment_intents/{id}`
-pub(super) fn retrieve(ledger: &Ledger, path: &str) -> Reply {
-    match path.strip_prefix("/v1/payment_intents/").and_then(|id| ledger.payment(id)) {
+pub(super) fn retrieve(ledger: &Ledger, id: &str) -> Reply {
+    match ledger.payment(id) {
         Some(payment) => Reply::ok(intent(payment)),
-        None => Reply::not_found(&Method::GET, path),
+        None => Reply::missing("intent", "payment_intent", id),
     }
 }
 
+/// `POST /v1/payment_intents/{id}/cancel`
+pub(super) fn cancel(ledger: &mut Ledger, id: &str) -> Execution {
+    let Some(payment) = ledger.payments.iter_mut().find(|payment| payment.payment_id == id) else {
+        return Execution::refused(Reply::missing("intent", "payment_intent", id));
+    };
+    if matches!(
+        payment.status,
+        PaymentStatus::Succeeded | PaymentStatus::Canceled | PaymentStatus::Processing
+    ) {
+        let message = "You cannot cancel this PaymentIntent because of its status.".to_owned();
+        return Execution::refused(Reply::unexpected_state(message, intent(payment)));
+    }
+    payment.status = PaymentStatus::Canceled;
+    Execution { reply: Reply::ok(intent(payment)), kept: true, takes: Duration::ZERO }
+}
+
 impl Execution {
-    fn refused(reply: Reply) -> Self {
+    pub(super) fn refused(reply: Reply) -> Self {
         Execution { reply, kept: false, takes: Duration::ZERO }
     }
 }
@@ -301,7 +277,7 @@ fn intent(payment: &Payment) -> Value {
     })
 }
 
-fn charge_id(payment: &Payment) -> String {
+pub(super) fn charge_id(payment: &Payment) -> String {
     payment.payment_id.replacen("pi_", "ch_", 1)
 }
 
@@ -311,8 +287,8 @@ fn searched_order(query: &str) -> Option<&str> {
     quoted('\'').or_else(|| quoted('"'))
 }
 
-fn has_key(authorization: &str) -> bool {
-    authorization.strip_prefix("Bearer ").is_some_and(|key| !key.trim().is_empty())
+fn api_key(authorization: &str) -> Option<String> {
+    authorization.strip_prefix("Bearer ").map(|key| key.trim().to_owned()).filter(|key| !key.is_empty())
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {

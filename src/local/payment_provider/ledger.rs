@@ -48,6 +48,10 @@ pub enum PaymentStatus {
     RequiresPaymentMethod,
     /// Made without `confirm=true`.
     RequiresConfirmation,
+    /// Waits for the customer to authenticate.
+    RequiresAction,
+    /// The money is held, and not taken yet.
+    RequiresCapture,
     /// Undecided; ends on its own.
     Processing,
     /// Given up.
@@ -69,6 +73,34 @@ pub struct Refund {
     pub amount: u64,
     /// When it was made.
     pub created: UnixMillis,
+    /// Money is back only if it says [`RefundStatus::Succeeded`].
+    pub status: RefundStatus,
+    /// What will become of it, and when.
+    #[serde(skip)]
+    pub(in crate::local) settles: Option<(UnixMillis, RefundStatus)>,
+}
+
+/// Stripe's name for where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// On its way.
+    Pending,
+    /// Waits for the customer, as for details of a bank.
+    RequiresAction,
+    /// The money is back.
+    Succeeded,
+    /// The money came back to the account: the customer has not got it.
+    Failed,
+    /// Called off before it was done.
+    Canceled,
+}
+
+impl RefundStatus {
+    /// Whether the money is on its way or back. Else the charge can be refunded again.
+    pub fn holds(self) -> bool {
+        !matches!(self, RefundStatus::Failed | RefundStatus::Canceled)
+    }
 }
 
 impl Ledger {
@@ -77,9 +109,16 @@ impl Ledger {
         self.payments_of(order_id).filter(|payment| payment.status == PaymentStatus::Succeeded).collect()
     }
 
-    /// The refunds of an order.
+    /// The refunds of an order, failed ones included.
     pub fn refunds_of(&self, order_id: &str) -> Vec<&Refund> {
         self.refunds.iter().filter(|refund| refund.order_id.as_deref() == Some(order_id)).collect()
+    }
+
+    /// Those of them by which the customer has the money back.
+    pub fn settled_refunds_of(&self, order_id: &str) -> Vec<&Refund> {
+        let mut refunds = self.refunds_of(order_id);
+        refunds.retain(|refund| refund.status == RefundStatus::Succeeded);
+        refunds
     }
 
     /// How many requests came with this idempotency key.
@@ -93,6 +132,17 @@ impl Ledger {
 
     pub(super) fn payment(&self, payment_id: &str) -> Option<&Payment> {
         self.payments.iter().find(|payment| payment.payment_id == payment_id)
+    }
+
+    /// Every refund becomes what it has become by now.
+    pub(super) fn settle(&mut self, now: UnixMillis) {
+        for refund in &mut self.refunds {
+            if let Some((at, status)) = refund.settles
+                && at <= now
+            {
+                (refund.status, refund.settles) = (status, None);
+            }
+        }
     }
 
     pub(super) fn set_status(&mut self, order_id: &str, status: PaymentStatus) {

@@ -67,6 +67,33 @@ impl Reply {
         Reply::error(StatusCode::UNAUTHORIZED, error)
     }
 
+    pub(super) fn expired() -> Self {
+        let message = "Expired API Key provided: sk_test_****.";
+        let error = json!({ "type": "invalid_request_error", "code": "api_key_expired", "message": message });
+        Reply::error(StatusCode::UNAUTHORIZED, error)
+    }
+
+    /// 400 for a payment that is not in a state for what was asked.
+    pub(super) fn unexpected_state(message: String, payment_intent: Value) -> Self {
+        let mut reply = Reply::refused("payment_intent_unexpected_state", message);
+        reply.body["error"]["payment_intent"] = payment_intent;
+        reply
+    }
+
+    /// 404 for a path that names nothing; a parameter that does is a 400.
+    pub(super) fn missing(parameter: &str, kind: &str, id: &str) -> Self {
+        let reply = Reply::no_such(parameter, kind, id);
+        Reply { status: StatusCode::NOT_FOUND, ..reply }
+    }
+
+    pub(super) fn no_such(parameter: &str, kind: &str, id: &str) -> Self {
+        Reply::invalid(parameter, "resource_missing", format!("No such {kind}: '{id}'"))
+    }
+
+    pub(super) fn list(url: &str, data: Vec<Value>) -> Self {
+        Reply::ok(json!({ "object": "list", "url": url, "has_more": false, "data": data }))
+    }
+
     pub(super) fn not_found(method: &Method, path: &str) -> Self {
         let error = json!({
             "type": "invalid_request_error",
