@@ -38,6 +38,8 @@ pub struct Charge<'a> {
     pub amount: &'a Money,
     /// From whom.
     pub method: &'a PaymentMethod,
+    /// How long ago the provider may have seen the key for the first time.
+    pub key_age: Duration,
 }
 
 /// A refund of the whole charge. Every repeat under the same key has the same parameters.
@@ -86,6 +88,7 @@ impl<P: Payment> Service for ChargePayment<P> {
                 order_id: &call.order.id,
                 amount: &amount,
                 method: &call.order.payment_method,
+                key_age: call.key_age,
             };
             if is_forgotten(P::KEY_MEMORY, call.key_age) {
                 return self.0.find(charge, call.timeout).await;

@@ -2,6 +2,7 @@
 
 mod charges;
 mod look_ups;
+mod payments;
 mod refunds;
 mod transport;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use order_processor::function::connector;
-use order_processor::local::payment_provider::{PaymentStatus, Scripted};
+use order_processor::local::payment_provider::{PaymentStatus, Scripted, Shown};
 use order_processor::local::server;
 use order_processor::order::Order;
 use order_processor::record::{Outcome, Outcomes, Reason};
@@ -29,6 +30,43 @@ const LONG: Duration = Duration::from_secs(10);
 /// For answers that never come.
 const SHORT: Duration = Duration::from_millis(200);
 const FRESH: Duration = Duration::ZERO;
+
+/// The payment that the provider makes first.
+const PAYMENT: &str = "pi_000000000000000000000001";
+const POST: &str = "POST /v1/payment_intents";
+const SEARCH: &str = "GET /v1/payment_intents/search";
+const GET: &str = "GET /v1/payment_intents/pi_000000000000000000000001";
+const CANCEL: &str = "POST /v1/payment_intents/pi_000000000000000000000001/cancel";
+
+/// What an unpaid payment can be that may be given up, and Stripe's name for it.
+const OPEN: [(PaymentStatus, &str); 4] = [
+    (PaymentStatus::RequiresPaymentMethod, "requires_payment_method"),
+    (PaymentStatus::RequiresConfirmation, "requires_confirmation"),
+    (PaymentStatus::RequiresAction, "requires_action"),
+    (PaymentStatus::RequiresCapture, "requires_capture"),
+];
+/// Stripe's names for whatever is not paid.
+const UNPAID: [&str; 6] = [
+    "requires_payment_method",
+    "requires_confirmation",
+    "requires_action",
+    "requires_capture",
+    "processing",
+    "canceled",
+];
+const STATUSES: [PaymentStatus; 7] = [
+    PaymentStatus::Succeeded,
+    PaymentStatus::RequiresPaymentMethod,
+    PaymentStatus::RequiresConfirmation,
+    PaymentStatus::RequiresAction,
+    PaymentStatus::RequiresCapture,
+    PaymentStatus::Processing,
+    PaymentStatus::Canceled,
+];
+
+fn memory() -> Duration {
+    Stripe::KEY_MEMORY.unwrap()
+}
 
 /// A provider behind a port, everything it was asked, and the client.
 struct Shop {
@@ -105,6 +143,14 @@ impl Shop {
     fn request(&self, number: usize) -> http::Request<Bytes> {
         self.asked.lock().unwrap()[number].clone()
     }
+}
+
+/// A shop whose key for the charge will answer 500 for ever, after the payment itself was made.
+async fn stuck_after_payment() -> Shop {
+    let shop = Shop::open().await;
+    shop.script(CHARGE_KEY, Scripted::status(500).applied().stored());
+    unavailable(&shop.charge().await);
+    shop
 }
 
 fn order() -> Order {

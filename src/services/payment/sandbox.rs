@@ -63,8 +63,13 @@ mod tests {
     async fn charge(token: &str, timeout: Duration) -> Ending {
         let order_id = "ord-1".parse().unwrap();
         let (amount, method) = (Money { minor: 1, currency: "USD".parse().unwrap() }, token.parse().unwrap());
-        let charge =
-            Charge { key: "ord-1:charge_payment", order_id: &order_id, amount: &amount, method: &method };
+        let charge = Charge {
+            key: "ord-1:charge_payment",
+            order_id: &order_id,
+            amount: &amount,
+            method: &method,
+            key_age: Duration::ZERO,
+        };
         Sandbox.charge(charge, timeout).await
     }
 

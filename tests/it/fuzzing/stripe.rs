@@ -22,12 +22,14 @@ use super::input::{changed_bytes, changed_json};
 use super::{Reached, corpus, fuzz};
 use crate::world::order_json;
 
-const BRANCHES: [&str; 12] = [
+const BRANCHES: [&str; 14] = [
     "charge: done",
     "charge: refused",
     "charge: unavailable",
     "charge: unknown",
-    "charge: looked up",
+    "then: GET search",
+    "then: GET pi_1",
+    "then: POST cancel",
     "look-up: done",
     "look-up: refused",
     "look-up: unavailable",
@@ -72,12 +74,23 @@ fn no_answer_is_a_charge_or_a_decline_unless_it_says_so() {
     });
 }
 
-/// Two answers: those of a script, or others in their places.
+/// Answers: those of a script, or others in their places.
 fn changed_scripts(scripts: Vec<Vec<Answer>>) -> impl Strategy<Value = Vec<Answer>> {
     let bodies: Vec<Vec<u8>> = scripts.iter().flatten().map(|answer| answer.body.clone()).collect();
     let trees = bodies.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect();
-    let names =
-        &["error", "id", "status", "data", "type", "code", "decline_code", "amount", "metadata", "order_id"];
+    let names = &[
+        "error",
+        "id",
+        "status",
+        "data",
+        "type",
+        "code",
+        "decline_code",
+        "amount",
+        "metadata",
+        "order_id",
+        "payment_intent",
+    ];
     let body = prop_oneof![
         1 => changed_bytes(bodies),
         3 => changed_json(trees, names, values()).prop_map(|json| json.to_string().into_bytes()),
@@ -90,7 +103,7 @@ fn changed_scripts(scripts: Vec<Vec<Answer>>) -> impl Strategy<Value = Vec<Answe
     let replayed = option::of(select(vec!["true", "true", "false", "TRUE", ""]).prop_map(str::to_owned));
     let other =
         (status, replayed, body).prop_map(|(status, replayed, body)| Answer { status, replayed, body });
-    (select(scripts), vec((any::<bool>(), other), 2)).prop_map(|(script, others)| {
+    (select(scripts), vec((prop::bool::weighted(0.7), other), 4)).prop_map(|(script, others)| {
         let of_the_script = |(index, (keep, other)): (usize, (bool, Answer))| {
             script.get(index).filter(|_| keep).cloned().unwrap_or(other)
         };
@@ -103,7 +116,10 @@ fn values() -> Vec<Value> {
         "succeeded",
         "canceled",
         "requires_payment_method",
+        "requires_action",
+        "requires_capture",
         "processing",
+        "pending",
         "failed",
         "Succeeded",
         "",
@@ -134,15 +150,21 @@ fn answer(json: &Value) -> Answer {
     Answer { status, replayed: json["replayed"].as_str().map(str::to_owned), body }
 }
 
+/// What was asked, and the answer to it.
+type Asked = Vec<(String, Answer)>;
+
 impl Question {
-    /// Asks a provider that gives these answers. Which were taken, and what came of it.
-    fn ask(self, answers: &[Answer]) -> (&[Answer], Ending) {
+    /// Asks a provider that gives these answers. What it was asked for, and what came of it.
+    fn ask(self, answers: &[Answer]) -> (Asked, Ending) {
         let left: Arc<Mutex<VecDeque<Answer>>> = Arc::new(Mutex::new(answers.iter().cloned().collect()));
-        let script = Arc::clone(&left);
-        let http = connector(move |_| {
-            let answer = script.lock().unwrap().pop_front();
+        let asked: Arc<Mutex<Asked>> = Arc::default();
+        let book = Arc::clone(&asked);
+        let http = connector(move |request| {
+            let answer = left.lock().unwrap().pop_front();
+            let answer = answer.unwrap_or(Answer { status: 500, replayed: None, body: Vec::new() });
+            let what = format!("{} {}", request.method(), request.uri().path());
+            book.lock().unwrap().push((what, answer.clone()));
             async move {
-                let answer = answer.unwrap_or(Answer { status: 500, replayed: None, body: Vec::new() });
                 let mut response = http::Response::builder().status(answer.status);
                 if let Some(replayed) = &answer.replayed {
                     response = response.header("idempotent-replayed", replayed);
@@ -165,48 +187,82 @@ impl Question {
             trace: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let asked = if self == Question::Refund { service.undo(&call) } else { service.call(&call) };
+        let answer = if self == Question::Refund { service.undo(&call) } else { service.call(&call) };
         // Every answer is there at once, so nothing is waited for.
-        let ending = runtime.block_on(async { asked.now_or_never().expect("an ending") });
-        let taken = answers.len() - left.lock().unwrap().len();
-        (&answers[..taken], ending)
+        let ending = runtime.block_on(async { answer.now_or_never().expect("an ending") });
+        let asked = asked.lock().unwrap().clone();
+        (asked, ending)
     }
+}
 
-    /// Whether this answer, to the first or to the second thing that was asked, says that it is done.
-    fn is_done(self, index: usize, answer: &Answer) -> bool {
-        let json = answer.json();
-        let has_status =
-            |statuses: &[&str]| json["status"].as_str().is_some_and(|status| statuses.contains(&status));
-        match (self, index) {
-            (Question::Refund, _) => {
-                let refunded =
-                    answer.is_success() && json["id"].is_string() && !has_status(&["failed", "canceled"]);
-                refunded
-                    || ((400..500).contains(&answer.status)
-                        && answer.error_code().as_deref() == Some("charge_already_refunded"))
-            }
-            (Question::Charge, 0) => {
-                answer.is_success() && json["id"].is_string() && has_status(&["succeeded"])
-            }
-            _ => answer.is_success() && answer.found().iter().any(|payment| payment["status"] == "succeeded"),
-        }
-    }
+const CHARGE: &str = "POST /v1/payment_intents";
+const REFUND: &str = "POST /v1/refunds";
+const OPEN: [&str; 4] =
+    ["requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"];
 
-    /// Whether it says that the order will never be paid.
-    fn is_decline(self, index: usize, answer: &Answer) -> bool {
+/// The answers to requests that begin and end so.
+fn to<'a>(asked: &'a Asked, begin: &str, end: &str) -> Vec<&'a Answer> {
+    let to = asked.iter().filter(|(what, _)| what.starts_with(begin) && what.ends_with(end));
+    to.map(|(_, answer)| answer).collect()
+}
+
+/// The order's payments, as they say themselves that they are.
+fn payments(asked: &Asked) -> Vec<Value> {
+    let searched = asked.iter().any(|(what, _)| what.ends_with("/search"));
+    let itself = asked.iter().filter(|(what, _)| {
+        what.strip_prefix("GET /v1/payment_intents/").is_some_and(|named| named != "search")
+    });
+    let said = itself.filter(|(_, answer)| answer.is_success()).map(|(_, answer)| answer.json());
+    said.filter(|payment| !searched || is_of_the_order(payment)).collect()
+}
+
+/// Whether something says that the order is paid.
+fn is_paid(asked: &Asked) -> bool {
+    let at_once = to(asked, CHARGE, "intents").into_iter().any(|answer| {
         let json = answer.json();
-        let never = |payment: &Value| {
-            ["canceled", "requires_payment_method"].map(Value::from).contains(&payment["status"])
-        };
-        match (self, index) {
-            (Question::Refund, _) => false,
-            (Question::Charge, 0) => {
-                (answer.status == 402 && json["error"]["type"] == "card_error")
-                    || (answer.is_success() && never(&json))
-            }
-            _ => answer.is_success() && !answer.found().is_empty() && answer.found().iter().all(never),
-        }
-    }
+        answer.is_success() && json["id"].is_string() && json["status"] == "succeeded"
+    });
+    let paid = payments(asked).into_iter().filter(|payment| payment["status"] == "succeeded");
+    at_once || paid.count() == 1
+}
+
+/// Whether something says that the order will never be paid.
+fn is_declined(asked: &Asked) -> bool {
+    let card = to(asked, CHARGE, "intents").into_iter().any(|answer| {
+        let error = &answer.json()["error"];
+        let status = error["payment_intent"]["status"].as_str().unwrap_or_default();
+        let may_be_paid = ["succeeded", "processing", "requires_capture"].contains(&status);
+        answer.status == 402 && error["type"] == "card_error" && !may_be_paid
+    });
+    let payments = payments(asked);
+    let is = |payment: &Value, statuses: &[&str]| statuses.iter().any(|status| payment["status"] == *status);
+    let open = payments.iter().filter(|payment| is(payment, &OPEN)).count();
+    let canceled = to(asked, CHARGE, "/cancel").into_iter();
+    let canceled =
+        canceled.filter(|answer| answer.is_success() && answer.json()["status"] == "canceled").count();
+    let over = payments.iter().all(|payment| is(payment, &OPEN) || is(payment, &["canceled"]));
+    card || (!payments.is_empty() && over && open == canceled)
+}
+
+/// Whether something says that the customer has the money back.
+fn is_refunded(asked: &Asked) -> bool {
+    to(asked, REFUND, "").into_iter().any(|answer| {
+        let json = answer.json();
+        let failed = ["failed", "canceled"].iter().any(|status| json["status"] == *status);
+        let refunded = answer.is_success() && json["id"].is_string() && !failed;
+        refunded
+            || ((400..500).contains(&answer.status)
+                && answer.error_code().as_deref() == Some("charge_already_refunded"))
+    })
+}
+
+fn is_of_the_order(payment: &Value) -> bool {
+    let right = |field: &Value, wanted: &dyn Fn(&Value) -> bool| field.is_null() || wanted(field);
+    right(&payment["metadata"]["order_id"], &|id| id == "ord-1")
+        && right(&payment["amount"], &|amount| *amount == 2598)
+        && right(&payment["currency"], &|currency| {
+            currency.as_str().is_some_and(|currency| currency.eq_ignore_ascii_case("usd"))
+        })
 }
 
 impl Answer {
@@ -224,48 +280,31 @@ impl Answer {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
-
-    /// The payments of a search that can be this order's.
-    fn found(&self) -> Vec<Value> {
-        let is_of = |payment: &Value| {
-            let right = |field: &Value, wanted: &dyn Fn(&Value) -> bool| field.is_null() || wanted(field);
-            right(&payment["metadata"]["order_id"], &|id| id == "ord-1")
-                && right(&payment["amount"], &|amount| *amount == 2598)
-                && right(&payment["currency"], &|currency| {
-                    currency.as_str().is_some_and(|currency| currency.eq_ignore_ascii_case("usd"))
-                })
-        };
-        self.json()["data"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|payment| is_of(payment))
-            .cloned()
-            .collect()
-    }
 }
 
 fn check(question: Question, answers: &[Answer], reached: &Reached) -> TestCaseResult {
-    let (taken, ending) = question.ask(answers);
+    let (asked, ending) = question.ask(answers);
     let name = match question {
         Question::Charge => "charge",
         Question::LookUp => "look-up",
         Question::Refund => "refund",
     };
-    if question == Question::Charge && taken.len() > 1 {
-        reached.count("charge: looked up");
+    for (what, _) in &asked[1..] {
+        let (method, path) = what.split_once(' ').unwrap();
+        reached.count(format!("then: {method} {}", path.rsplit('/').next().unwrap()));
     }
-    let says = |what: fn(Question, usize, &Answer) -> bool| {
-        // The last answer decides; those before it only led there.
-        taken.last().is_some_and(|answer| what(question, taken.len() - 1, answer))
-    };
     let kind = match &ending {
+        Ending::Done(_) if question == Question::Refund => {
+            prop_assert!(is_refunded(&asked), "refunded, though nothing says so: {:?}", asked);
+            "done"
+        }
         Ending::Done(_) => {
-            prop_assert!(says(Question::is_done), "done, though nothing says so: {:?}", ending);
+            prop_assert!(is_paid(&asked), "paid, though nothing says so: {:?}", asked);
             "done"
         }
         Ending::Refused(_) => {
-            prop_assert!(says(Question::is_decline), "declined, though nothing says so: {:?}", ending);
+            let declined = question != Question::Refund && is_declined(&asked);
+            prop_assert!(declined, "declined, though nothing says so: {:?}", asked);
             "refused"
         }
         Ending::Unavailable(_) => "unavailable",

@@ -93,15 +93,6 @@ async fn a_card_error_without_a_decline_code_or_any_code_is_a_decline_too() {
 }
 
 #[tokio::test]
-async fn a_payment_intent_that_will_never_be_paid_is_a_decline() {
-    let shop = Shop::open().await;
-    for status in ["canceled", "requires_payment_method"] {
-        shop.script(CHARGE_KEY, Scripted::status(200).body(json!({ "id": "pi_1", "status": status })));
-        assert_eq!(declined(&shop.charge().await), status);
-    }
-}
-
-#[tokio::test]
 async fn what_will_pass_is_asked_again_under_the_same_key_and_charged_once() {
     for script in [
         Scripted::status(409),

@@ -1,6 +1,7 @@
 //! What Stripe's answers mean. Pure.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::services::payment::Charge;
 
@@ -8,24 +9,25 @@ use crate::services::payment::Charge;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// A payment intent or a refund.
-    Object { id: String, status: String },
-    /// The result of a search.
-    List(Vec<Payment>),
+    Object(Object),
+    /// The result of a search or a list: its first page.
+    List { data: Vec<Object>, has_more: bool },
     /// The customer's bank, or Stripe for it, says no.
     Declined(String),
     /// Not now: ask again later, under the same key.
     Later(String),
-    /// A stored error: this key will never give another answer.
-    SameErrorForEver,
+    /// This key will never give another answer, and this one does not tell what became of the payment, which it may
+    /// name.
+    Undecided { payment_id: Option<String> },
     /// Our request is wrong.
     Error { status: u16, code: String },
 }
 
-/// A payment that a search found.
+/// A payment intent or a refund.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Payment {
-    id: String,
-    status: String,
+pub(super) struct Object {
+    pub(super) id: String,
+    pub(super) status: String,
     amount: Option<u64>,
     currency: Option<String>,
     #[serde(default)]
@@ -37,10 +39,10 @@ struct Metadata {
     order_id: Option<String>,
 }
 
-impl Payment {
+impl Object {
     /// Stripe's search does not tell upper from lower case (Stripe Docs, "Search"), and an account may serve more
     /// than one system.
-    fn is_of(&self, charge: &Charge<'_>) -> bool {
+    pub(super) fn is_of(&self, charge: &Charge<'_>) -> bool {
         let currency = charge.amount.currency.as_str();
         self.metadata.order_id.as_deref().is_none_or(|id| id == charge.order_id.as_str())
             && self.amount.is_none_or(|amount| amount == charge.amount.minor)
@@ -51,9 +53,15 @@ impl Payment {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
-    Error { error: Error },
-    List { data: Vec<Payment> },
-    Object { id: String, status: String },
+    Error {
+        error: Error,
+    },
+    List {
+        data: Vec<Object>,
+        #[serde(default)]
+        has_more: bool,
+    },
+    Object(Object),
 }
 
 #[derive(Deserialize)]
@@ -62,17 +70,42 @@ struct Error {
     kind: String,
     code: Option<String>,
     decline_code: Option<String>,
+    #[serde(default)]
+    payment_intent: Value,
+}
+
+impl Error {
+    fn payment_id(&self) -> Option<String> {
+        self.payment_intent["id"].as_str().map(str::to_owned)
+    }
+
+    /// A card error is about one attempt. The payment that it names may have been paid by another, or hold the money.
+    fn may_be_paid(&self) -> bool {
+        matches!(
+            self.payment_intent["status"].as_str(),
+            Some("succeeded" | "processing" | "requires_capture")
+        )
+    }
+
+    fn decline(&self) -> String {
+        let code = short(self.code.as_deref().unwrap_or("declined"));
+        match &self.decline_code {
+            Some(why) => format!("{code}: {}", short(why)),
+            None => code,
+        }
+    }
 }
 
 pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
     match (status, serde_json::from_slice(body)) {
-        (200..=299, Ok(Body::Object { id, status })) => Reply::Object { id, status },
-        (200..=299, Ok(Body::List { data })) => Reply::List(data),
-        (402, Ok(Body::Error { error })) if error.kind == "card_error" => {
-            let code = short(error.code.as_deref().unwrap_or("declined"));
-            Reply::Declined(error.decline_code.map_or(code.clone(), |why| format!("{code}: {}", short(&why))))
-        }
-        (500.., _) if replayed => Reply::SameErrorForEver,
+        (200..=299, Ok(Body::Object(object))) => Reply::Object(object),
+        (200..=299, Ok(Body::List { data, has_more })) => Reply::List { data, has_more },
+        (402, Ok(Body::Error { error })) if error.kind == "card_error" => match error.may_be_paid() {
+            true => Reply::Undecided { payment_id: error.payment_id() },
+            false => Reply::Declined(error.decline()),
+        },
+        (500.., Ok(Body::Error { error })) if replayed => Reply::Undecided { payment_id: error.payment_id() },
+        (500.., _) if replayed => Reply::Undecided { payment_id: None },
         (409 | 429 | 500.., _) => Reply::Later(format!("the payment provider answered {status}")),
         (400..=499, Ok(Body::Error { error })) => {
             Reply::Error { status, code: short(&error.code.unwrap_or(error.kind)) }
@@ -82,39 +115,48 @@ pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
     }
 }
 
-/// A code as it goes into results and logs. Stripe's are short words with underscores; anything else may quote what
-/// was sent, and is not repeated.
-fn short(code: &str) -> String {
-    let is_word = code.starts_with(|c: char| c.is_ascii_alphabetic())
-        && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && code.len() <= 64;
-    if is_word { code.to_owned() } else { "unknown".to_owned() }
+/// A word of Stripe's as it goes into results and logs: codes, statuses and IDs are short, with underscores. Anything
+/// else may quote what was sent, and is not repeated.
+pub(super) fn short(word: &str) -> String {
+    let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && word.len() <= 64;
+    if is_word { word.to_owned() } else { "unknown".to_owned() }
 }
 
-/// Whether a payment intent of this status will never be paid.
-pub(super) fn is_decline(status: &str) -> bool {
-    matches!(status, "canceled" | "requires_payment_method")
-}
-
-/// What a search says of an order's payment.
+/// What an order's payments, as they are, say together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
-    Paid(String),
-    Declined,
-    Undecided,
-    /// No answer at all: the search lags behind.
-    Nothing,
+pub(super) enum Verdict<'a> {
+    /// This one has succeeded, and no other.
+    Paid(&'a Object),
+    /// These have, and they are too many.
+    PaidTwice(&'a Object, &'a Object),
+    /// None has, and this one may on its own.
+    Wait(&'a Object),
+    /// None has. `open` are those that somebody could still confirm.
+    Unpaid { open: Vec<&'a Object> },
 }
 
-pub(super) fn settle(payments: &[Payment], charge: &Charge<'_>) -> Found {
-    let payments: Vec<&Payment> = payments.iter().filter(|payment| payment.is_of(charge)).collect();
-    let paid = payments.iter().find(|payment| payment.status == "succeeded");
-    match (paid, &payments[..]) {
-        (Some(payment), _) => Found::Paid(payment.id.clone()),
-        (None, []) => Found::Nothing,
-        (None, all) if all.iter().all(|payment| is_decline(&payment.status)) => Found::Declined,
-        (None, _) => Found::Undecided,
+pub(super) fn verdict(payments: &[Object]) -> Verdict<'_> {
+    let mut paid = payments.iter().filter(|payment| payment.status == "succeeded");
+    match (paid.next(), paid.next()) {
+        (Some(one), Some(two)) => return Verdict::PaidTwice(one, two),
+        (Some(payment), None) => return Verdict::Paid(payment),
+        (None, _) => {}
     }
+    match payments.iter().find(|payment| payment.status != "canceled" && !is_open(payment)) {
+        Some(payment) => Verdict::Wait(payment),
+        None => Verdict::Unpaid { open: payments.iter().filter(|payment| is_open(payment)).collect() },
+    }
+}
+
+/// Whether it can be canceled: <https://docs.stripe.com/api/payment_intents/cancel>. One that is processing mostly
+/// cannot, and decides itself.
+fn is_open(payment: &Object) -> bool {
+    matches!(
+        payment.status.as_str(),
+        "requires_payment_method" | "requires_confirmation" | "requires_action" | "requires_capture"
+    )
 }
 
 #[cfg(test)]
@@ -122,13 +164,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_a_word_of_at_most_64_characters_or_unknown() {
+    fn a_word_has_at_most_64_characters_or_is_unknown() {
         let longest = "a".repeat(64);
-        for code in ["card_declined", "Generic2", &longest] {
-            assert_eq!(short(code), code);
+        for word in ["card_declined", "Generic2", "pi_1", &longest] {
+            assert_eq!(short(word), word);
         }
         for other in ["", "4242424242424242", "me@example.com", "two words", &"a".repeat(65)] {
             assert_eq!(short(other), "unknown");
+        }
+    }
+
+    fn payments(statuses: &[&str]) -> Vec<Object> {
+        let payment = |status: &&str| Object {
+            id: format!("pi_{status}"),
+            status: (*status).to_owned(),
+            amount: None,
+            currency: None,
+            metadata: Metadata::default(),
+        };
+        statuses.iter().map(payment).collect()
+    }
+
+    /// Every set of up to three payments of each status that Stripe has, and of one that it may have some day.
+    #[test]
+    fn an_order_is_unpaid_only_if_no_payment_is_paid_or_may_be() {
+        let open =
+            ["requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"];
+        let all = [&open[..], &["processing", "succeeded", "canceled", "another"]].concat();
+        let mut sets: Vec<Vec<&str>> = all.iter().map(|status| vec![*status]).collect();
+        for _ in 0..2 {
+            let longer = sets.iter().flat_map(|set| all.iter().map(|one| [&set[..], &[*one]].concat()));
+            sets = sets.iter().cloned().chain(longer).collect();
+        }
+        for set in &sets {
+            let found = payments(set);
+            let count = |statuses: &[&str]| set.iter().filter(|status| statuses.contains(status)).count();
+            let expected = match (count(&["succeeded"]), count(&["processing", "another"]), count(&open)) {
+                (0, 0, open) => (0, false, Some(open)),
+                (0, _, _) => (0, true, None),
+                (1, _, _) => (1, false, None),
+                _ => (2, false, None),
+            };
+            let told = match verdict(&found) {
+                Verdict::Paid(payment) => (usize::from(payment.status == "succeeded"), false, None),
+                Verdict::PaidTwice(one, two) => (
+                    usize::from(one.status == "succeeded") + usize::from(two.status == "succeeded"),
+                    false,
+                    None,
+                ),
+                Verdict::Wait(payment) => (0, !open.contains(&payment.status.as_str()), None),
+                Verdict::Unpaid { open } => (0, false, Some(open.len())),
+            };
+            assert_eq!(told, expected, "{set:?}");
         }
     }
 }
