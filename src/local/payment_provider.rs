@@ -174,8 +174,8 @@ impl PaymentProvider {
         .await
     }
 
-    /// Lets the next request about `subject` end as scripted: an idempotency key, an order's ID, or the ID of a payment or
-    /// refund that the path names.
+    /// Lets the next request about `subject` end as scripted: an idempotency key, an order's ID, the ID of a payment or
+    /// refund that the path names, `search` for a search, `refunds` for a list of them.
     /// Several scripts for one subject are used up in order.
     pub fn answer_next(&self, subject: &str, script: Scripted) {
         self.state().scripts.entry(subject.to_owned()).or_default().push_back(script);
@@ -277,9 +277,7 @@ impl PaymentProvider {
 
 impl State {
     fn next_script(&mut self, call: &Call) -> Option<Scripted> {
-        let named = call.resource().map(|(id, _)| id);
-        let subjects = [call.idempotency_key.as_deref(), call.order_id.as_deref(), named];
-        subjects.into_iter().flatten().find_map(|subject| self.scripts.get_mut(subject)?.pop_front())
+        call.subjects().find_map(|subject| self.scripts.get_mut(subject)?.pop_front())
     }
 
     /// Runs `execute` unless the call's idempotency key has an answer already.

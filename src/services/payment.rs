@@ -61,7 +61,8 @@ pub trait Payment: Clone + Send + Sync + 'static {
     /// Charges once per key. `Done` carries [`PAYMENT_ID`].
     fn charge(&self, charge: Charge<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
 
-    /// Refunds once per key, and is done if it was refunded before.
+    /// Refunds once per key, and is done once the customer has the money back, by whatever refund. `Done` carries the
+    /// refund's ID and status, as far as they are known.
     fn refund(&self, refund: Refund<'_>, timeout: Duration) -> impl Future<Output = Ending> + Send;
 
     /// How a charge ended whose key may be forgotten. `Unknown` if that cannot be said.

@@ -61,6 +61,15 @@ impl Call {
         Some(rest.split_once('/').unwrap_or((rest, "")))
     }
 
+    /// What a script may name it by, the most particular first.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &str> {
+        let named = match self.resource() {
+            Some((id, _)) => Some(id),
+            None => self.path.strip_prefix("/v1/").filter(|_| self.method == Method::GET),
+        };
+        [self.idempotency_key.as_deref(), self.order_id.as_deref(), named].into_iter().flatten()
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod look_up;
+mod refunds;
 mod reply;
 
 use std::fmt;
@@ -76,14 +77,11 @@ impl Payment for Stripe {
             ("metadata[order_id]", refund.order_id.to_string()),
         ];
         match self.0.ask(Ask::post("/v1/refunds", refund.key, form), until).await {
-            Reply::Object(object) if matches!(object.status.as_str(), "failed" | "canceled") => {
-                Ending::Unknown(format!("the refund is {}", object.status))
-            }
-            Reply::Object(object) => Ending::Done(Outcome::of("refund_id", object.id)),
+            Reply::Object(made) => self.of_refund(made, refund.order_id, until).await,
             Reply::Error { code, .. } if code == "charge_already_refunded" => {
-                Ending::Done(Outcome::nothing())
+                self.refunded(&refund, until).await
             }
-            Reply::Undecided { .. } => Ending::Unknown("the refund was answered with an error".to_owned()),
+            Reply::Undecided { .. } => self.refund_of_order(&refund, until).await,
             other => later(other, refund.order_id),
         }
     }

@@ -22,7 +22,7 @@ use super::input::{changed_bytes, changed_json};
 use super::{Reached, corpus, fuzz};
 use crate::world::order_json;
 
-const BRANCHES: [&str; 14] = [
+const BRANCHES: [&str; 16] = [
     "charge: done",
     "charge: refused",
     "charge: unavailable",
@@ -30,6 +30,8 @@ const BRANCHES: [&str; 14] = [
     "then: GET search",
     "then: GET pi_1",
     "then: POST cancel",
+    "then: GET refunds",
+    "then: GET re_1",
     "look-up: done",
     "look-up: refused",
     "look-up: unavailable",
@@ -120,6 +122,7 @@ fn values() -> Vec<Value> {
         "requires_capture",
         "processing",
         "pending",
+        "re_1",
         "failed",
         "Succeeded",
         "",
@@ -246,14 +249,21 @@ fn is_declined(asked: &Asked) -> bool {
 
 /// Whether something says that the customer has the money back.
 fn is_refunded(asked: &Asked) -> bool {
-    to(asked, REFUND, "").into_iter().any(|answer| {
+    let says_itself = asked.iter().any(|(_, answer)| {
         let json = answer.json();
-        let failed = ["failed", "canceled"].iter().any(|status| json["status"] == *status);
-        let refunded = answer.is_success() && json["id"].is_string() && !failed;
-        refunded
-            || ((400..500).contains(&answer.status)
-                && answer.error_code().as_deref() == Some("charge_already_refunded"))
-    })
+        let listed = json["data"].as_array().into_iter().flatten();
+        let mut refunds = listed.chain([&json]);
+        answer.is_success() && refunds.any(|one| one["id"].is_string() && one["status"] == "succeeded")
+    });
+    let all = to(asked, REFUND, "").into_iter().any(|answer| {
+        (400..500).contains(&answer.status)
+            && answer.error_code().as_deref() == Some("charge_already_refunded")
+    });
+    let pending = |one: &Value| ["pending", "requires_action"].iter().any(|status| one["status"] == *status);
+    let last = asked.last().map(|(_, answer)| answer).filter(|answer| answer.is_success());
+    let last = last.map(Answer::json).unwrap_or_default();
+    let on_its_way = last["data"].as_array().is_some_and(|listed| listed.iter().any(pending));
+    (says_itself || all) && !pending(&last) && !on_its_way
 }
 
 fn is_of_the_order(payment: &Value) -> bool {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::order::OrderId;
 use crate::services::payment::Charge;
 
 /// An answer, by what to do next.
@@ -40,6 +41,11 @@ struct Metadata {
 }
 
 impl Object {
+    /// Whether it says that it was made for this order.
+    pub(super) fn names(&self, order_id: &OrderId) -> bool {
+        self.metadata.order_id.as_deref() == Some(order_id.as_str())
+    }
+
     /// Stripe's search does not tell upper from lower case (Stripe Docs, "Search"), and an account may serve more
     /// than one system.
     pub(super) fn is_of(&self, charge: &Charge<'_>) -> bool {
