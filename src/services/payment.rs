@@ -27,6 +27,9 @@ pub const STEP: StepDef = StepDef {
 /// The fact by which a charge is known: in outcomes, results and messages.
 pub const PAYMENT_ID: &str = "payment_id";
 
+/// The fact that says which provider has charged.
+pub const PROVIDER: &str = "provider";
+
 /// A charge. Every repeat under the same key has the same parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct Charge<'a> {
@@ -51,10 +54,16 @@ pub struct Refund<'a> {
     pub order_id: &'a OrderId,
     /// Of which charge.
     pub payment_id: &'a str,
+    /// Whether this provider is known to have made it. The outcomes of earlier versions do not say who has, nor do those
+    /// that a person stated.
+    pub is_own: bool,
 }
 
 /// A payment provider: it must recognise a repeated key, and answer it as it did the first time.
 pub trait Payment: Clone + Send + Sync + 'static {
+    /// By this name a charge is known to be this provider's. Never changed: it is on the records.
+    const NAME: &'static str;
+
     /// How long the provider surely remembers a key; `None`: for ever.
     const KEY_MEMORY: Option<Duration>;
 
@@ -91,22 +100,34 @@ impl<P: Payment> Service for ChargePayment<P> {
                 method: &call.order.payment_method,
                 key_age: call.key_age,
             };
-            if is_forgotten(P::KEY_MEMORY, call.key_age) {
-                return self.0.find(charge, call.timeout).await;
+            let ending = match is_forgotten(P::KEY_MEMORY, call.key_age) {
+                true => self.0.find(charge, call.timeout).await,
+                false => self.0.charge(charge, call.timeout).await,
+            };
+            match ending {
+                Ending::Done(outcome) => Ending::Done(outcome.and(PROVIDER, P::NAME)),
+                other => other,
             }
-            self.0.charge(charge, call.timeout).await
         }
         .boxed()
     }
 
     fn undo<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
-            let charged = call.outcomes.get(STEP.name).and_then(|outcome| outcome.text(PAYMENT_ID));
-            let Some(payment_id) = charged else {
+            let charged = call.outcomes.get(STEP.name);
+            let fact = |name: &str| charged.and_then(|outcome| outcome.text(name));
+            let Some(payment_id) = fact(PAYMENT_ID) else {
                 return Ending::Unknown("the charge has no payment ID to refund".to_owned());
             };
-            let refund = Refund { key: call.key, order_id: &call.order.id, payment_id };
-            self.0.refund(refund, call.timeout).await
+            match fact(PROVIDER) {
+                Some(other) if other != P::NAME => {
+                    Ending::Unknown(format!("{other} charged {payment_id}: {} cannot refund it", P::NAME))
+                }
+                provider => {
+                    let (key, order_id, is_own) = (call.key, &call.order.id, provider.is_some());
+                    self.0.refund(Refund { key, order_id, payment_id, is_own }, call.timeout).await
+                }
+            }
         }
         .boxed()
     }

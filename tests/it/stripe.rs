@@ -3,6 +3,7 @@
 mod charges;
 mod look_ups;
 mod payments;
+mod providers;
 mod refunds;
 mod transport;
 
@@ -17,7 +18,7 @@ use order_processor::local::payment_provider::{PaymentStatus, Scripted, Shown};
 use order_processor::local::server;
 use order_processor::order::Order;
 use order_processor::record::{Outcome, Outcomes, Reason};
-use order_processor::services::payment::{ChargePayment, Payment, Stripe, StripeKey};
+use order_processor::services::payment::{ChargePayment, Payment, Sandbox, Stripe, StripeKey};
 use order_processor::services::{Call, Ending, Service};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

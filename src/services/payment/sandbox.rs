@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Charge, PAYMENT_ID, Payment, Refund};
+use super::{Charge, PAYMENT_ID, Payment, Refund, STEP};
 use crate::order::hex;
+use crate::protocol;
 use crate::record::{Outcome, Reason, Refusal};
 use crate::services::Ending;
 
@@ -17,6 +18,8 @@ const SLOW: Duration = Duration::from_secs(2);
 pub struct Sandbox;
 
 impl Payment for Sandbox {
+    const NAME: &'static str = "sandbox";
+
     /// The answer is a function of the key, so a key is never forgotten.
     const KEY_MEMORY: Option<Duration> = None;
 
@@ -38,8 +41,16 @@ impl Payment for Sandbox {
         }
     }
 
+    /// No money moves, so nothing is refunded that another provider may have charged.
     async fn refund(&self, refund: Refund<'_>, _: Duration) -> Ending {
-        Ending::Done(Outcome::of("refund_id", id("re", refund.key)))
+        let payment_id = refund.payment_id;
+        let charge_key = protocol::idempotency_key(refund.order_id, STEP.name);
+        if !refund.is_own && payment_id != id("pi", &charge_key) {
+            return Ending::Unknown(format!(
+                "sandbox has not made the payment {payment_id}: another provider has"
+            ));
+        }
+        Ending::Done(Outcome::of("refund_id", id("re", refund.key)).and("status", "succeeded"))
     }
 
     async fn find(&self, _: Charge<'_>, _: Duration) -> Ending {

@@ -45,6 +45,8 @@ impl Stripe {
 }
 
 impl Payment for Stripe {
+    const NAME: &'static str = "stripe";
+
     const KEY_MEMORY: Option<Duration> = Some(KEY_MEMORY);
 
     async fn charge(&self, charge: Charge<'_>, timeout: Duration) -> Ending {
