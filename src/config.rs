@@ -106,7 +106,7 @@ pub enum PaymentConfig {
 /// Where Stripe's API key comes from.
 #[derive(Debug, Clone)]
 pub enum KeySource {
-    /// Read once from Secrets Manager.
+    /// Read from Secrets Manager, and again when it is accepted no more.
     Secret(String),
     /// From the environment.
     Plain(StripeKey),

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::display::DisplayErrorContext;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 
 use crate::batch::Batches;
 use crate::clock::Clock;
@@ -85,13 +85,34 @@ pub async fn start(config: Config) -> Result<Batches, SecretError> {
     match config.payment.clone() {
         PaymentConfig::Sandbox => Ok(assemble(config, &sdk, Sandbox, clock, random)),
         PaymentConfig::Stripe { base, key } => {
-            let key = match key {
-                KeySource::Plain(key) => key,
-                KeySource::Secret(arn) => read_secret(&sdk, &arn).await?,
-            };
-            Ok(assemble(config, &sdk, Stripe::new(connector, &base, key), clock, random))
+            let stripe = stripe(&sdk, connector, &base, key).await?;
+            Ok(assemble(config, &sdk, stripe, clock, random))
         }
     }
+}
+
+/// A client of Stripe at `base`, with the key from where it is. One from a secret is read again once Stripe does not
+/// accept it any more.
+///
+/// # Errors
+/// [`SecretError`] if the key cannot be read now.
+pub async fn stripe(
+    sdk: &SdkConfig,
+    connector: SharedHttpConnector,
+    base: &str,
+    key: KeySource,
+) -> Result<Stripe, SecretError> {
+    let arn = match key {
+        KeySource::Plain(key) => return Ok(Stripe::new(connector, base, key)),
+        KeySource::Secret(arn) => arn,
+    };
+    let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+    let key = read_secret(&secrets, &arn).await?;
+    let read = move || {
+        let (secrets, arn) = (secrets.clone(), arn.clone());
+        async move { read_secret(&secrets, &arn).await.map_err(|error| error.to_string()) }.boxed()
+    };
+    Ok(Stripe::reading_again(connector, base, key, read))
 }
 
 /// Wires the parts together.
@@ -140,8 +161,7 @@ pub fn sqs_client(sdk: &SdkConfig) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(sdk).retry_partition(quota).build())
 }
 
-async fn read_secret(sdk: &SdkConfig, arn: &str) -> Result<StripeKey, SecretError> {
-    let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+async fn read_secret(secrets: &aws_sdk_secretsmanager::Client, arn: &str) -> Result<StripeKey, SecretError> {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(SECRET / 3).operation_timeout(SECRET);
     let config = aws_sdk_secretsmanager::Config::builder().timeout_config(timeouts.build());
     let secret = secrets.get_secret_value().secret_id(arn).customize().config_override(config).send().await;

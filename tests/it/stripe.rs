@@ -5,6 +5,7 @@ mod look_ups;
 mod payments;
 mod providers;
 mod refunds;
+mod rotation;
 mod transport;
 
 use std::collections::BTreeMap;

@@ -1,37 +1,31 @@
 //! Stripe's public API (<https://docs.stripe.com/api>), over the HTTP client that the AWS SDK brings.
 
 mod client;
+mod keys;
 mod look_up;
 mod refunds;
 mod reply;
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+
+pub use keys::StripeKey;
 
 use super::{Charge, PAYMENT_ID, Payment, Refund};
 use crate::order::OrderId;
 use crate::record::{Outcome, Reason, Refusal};
 use crate::services::Ending;
 use client::{Ask, Client};
+use keys::Keys;
 use look_up::SEARCH_LAG;
 use reply::Reply;
 
 /// Stripe forgets a key after 24 hours at the earliest ("Idempotent requests"). Ten minutes less, for the time
 /// that a request is under way and for clocks that differ.
 const KEY_MEMORY: Duration = Duration::from_secs(24 * 3600 - 600);
-
-/// A secret API key. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StripeKey(pub String);
-
-impl fmt::Debug for StripeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StripeKey(..)")
-    }
-}
 
 /// A client of Stripe.
 #[derive(Debug, Clone)]
@@ -40,7 +34,18 @@ pub struct Stripe(Client);
 impl Stripe {
     /// Speaks to the API at `base` (`https://api.stripe.com`) with `key`.
     pub fn new(http: SharedHttpConnector, base: &str, key: StripeKey) -> Self {
-        Stripe(Client::new(http, base, key))
+        Stripe(Client::new(http, base, Keys::new(key, None)))
+    }
+
+    /// The same with a key that `read` reads again when Stripe accepts it no more: at most once a minute, and the request
+    /// is then repeated with the other key.
+    pub fn reading_again(
+        http: SharedHttpConnector,
+        base: &str,
+        key: StripeKey,
+        read: impl Fn() -> BoxFuture<'static, Result<StripeKey, String>> + Send + Sync + 'static,
+    ) -> Self {
+        Stripe(Client::new(http, base, Keys::new(key, Some(Box::new(read)))))
     }
 }
 

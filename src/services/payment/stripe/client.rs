@@ -1,5 +1,7 @@
 //! One request to Stripe and its answer.
 
+use std::sync::Arc;
+
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -7,7 +9,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use http::{Method, Request};
 use tokio::time::Instant;
 
-use super::StripeKey;
+use super::keys::{Keys, StripeKey};
 use super::reply::{self, Reply};
 
 /// The version of the API whose answers are read here; without it, the account's own would apply.
@@ -15,12 +17,15 @@ const API_VERSION: &str = "2025-03-31.basil";
 /// Bodies are a few KiB; one beyond this is not Stripe's.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
 
+/// The API key is not accepted.
+const UNAUTHORIZED: u16 = 401;
+
 /// Sends requests with an API key.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: SharedHttpConnector,
     base: String,
-    key: StripeKey,
+    keys: Arc<Keys>,
 }
 
 /// One request.
@@ -50,8 +55,8 @@ impl<'a> Ask<'a> {
 }
 
 impl Client {
-    pub(super) fn new(http: SharedHttpConnector, base: &str, key: StripeKey) -> Self {
-        Client { http, base: base.trim_end_matches('/').to_owned(), key }
+    pub(super) fn new(http: SharedHttpConnector, base: &str, keys: Keys) -> Self {
+        Client { http, base: base.trim_end_matches('/').to_owned(), keys: Arc::new(keys) }
     }
 
     /// Asks once, and waits for the answer until then.
@@ -63,9 +68,21 @@ impl Client {
         }
     }
 
+    /// A request whose API key is refused has done nothing: it is sent again with another one, if there is one by now.
     async fn send(&self, ask: &Ask<'_>) -> Result<Reply, String> {
+        let key = self.keys.current();
+        match self.send_with(&key, ask).await? {
+            Reply::Error { status: UNAUTHORIZED, code } => match self.keys.instead_of(&key).await {
+                Some(another) => self.send_with(&another, ask).await,
+                None => Ok(Reply::Error { status: UNAUTHORIZED, code }),
+            },
+            reply => Ok(reply),
+        }
+    }
+
+    async fn send_with(&self, key: &StripeKey, ask: &Ask<'_>) -> Result<Reply, String> {
         // The texts of these errors could quote the request, so they are not passed on.
-        let request = self.request(ask).ok_or("the request could not be built")?;
+        let request = self.request(key, ask).ok_or("the request could not be built")?;
         let response = self.http.call(request).await.map_err(|error| format!("no connection: {error}"))?;
         let status = response.status().as_u16();
         let replayed = response.headers().get("idempotent-replayed") == Some("true");
@@ -73,12 +90,12 @@ impl Client {
         Ok(reply::read(status, replayed, &body))
     }
 
-    fn request(&self, ask: &Ask<'_>) -> Option<HttpRequest> {
+    fn request(&self, key: &StripeKey, ask: &Ask<'_>) -> Option<HttpRequest> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&ask.form).finish();
         let mut request = Request::builder()
             .method(&ask.method)
             .uri(format!("{}{}", self.base, ask.path))
-            .header("authorization", format!("Bearer {}", self.key.0))
+            .header("authorization", format!("Bearer {}", key.0))
             .header("stripe-version", API_VERSION);
         if let Some(key) = ask.key {
             request = request.header("idempotency-key", key);
