@@ -15,7 +15,7 @@ use tokio::time::Instant;
 pub use keys::StripeKey;
 
 use super::{Charge, PAYMENT_ID, Payment, Refund};
-use crate::order::OrderId;
+use crate::order::{Money, OrderId};
 use crate::record::{Outcome, Reason, Refusal};
 use crate::services::Ending;
 use client::{Ask, Client};
@@ -26,6 +26,13 @@ use reply::Reply;
 /// Stripe forgets a key after 24 hours at the earliest ("Idempotent requests"). Ten minutes less, for the time
 /// that a request is under way and for clocks that differ.
 const KEY_MEMORY: Duration = Duration::from_secs(24 * 3600 - 600);
+
+/// "The amount value supports up to eight digits" (<https://docs.stripe.com/api/payment_intents/create>).
+const MAX_AMOUNT: u64 = 99_999_999;
+/// Where a unit is worth little, Stripe takes more, twelve digits at most: how many exactly, it says itself
+/// (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
+const MAX_AMOUNT_OF_SMALL_UNITS: u64 = 999_999_999_999;
+const SMALL_UNITS: [&str; 6] = ["COP", "HUF", "IDR", "INR", "JPY", "LBP"];
 
 /// A client of Stripe.
 #[derive(Debug, Clone)]
@@ -55,6 +62,9 @@ impl Payment for Stripe {
     const KEY_MEMORY: Option<Duration> = Some(KEY_MEMORY);
 
     async fn charge(&self, charge: Charge<'_>, timeout: Duration) -> Ending {
+        if is_too_large(charge.amount) {
+            return declined(TOO_LARGE);
+        }
         let until = Instant::now() + timeout;
         let form = vec![
             ("amount", charge.amount.minor.to_string()),
@@ -95,8 +105,23 @@ impl Payment for Stripe {
 
     /// The last charge may have been made just before its key was taken for forgotten.
     async fn find(&self, charge: Charge<'_>, timeout: Duration) -> Ending {
+        if is_too_large(charge.amount) {
+            return declined(TOO_LARGE);
+        }
         self.look_up(&charge, KEY_MEMORY + SEARCH_LAG, Instant::now() + timeout).await
     }
+}
+
+/// Stripe's own word for it.
+const TOO_LARGE: &str = "amount_too_large";
+
+/// Whether Stripe has never charged so much.
+fn is_too_large(amount: &Money) -> bool {
+    let most = match SMALL_UNITS.contains(&amount.currency.as_str()) {
+        true => MAX_AMOUNT_OF_SMALL_UNITS,
+        false => MAX_AMOUNT,
+    };
+    amount.minor > most
 }
 
 fn paid(payment_id: String) -> Ending {

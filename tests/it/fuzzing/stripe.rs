@@ -235,7 +235,9 @@ fn is_declined(asked: &Asked) -> bool {
         let error = &answer.json()["error"];
         let status = error["payment_intent"]["status"].as_str().unwrap_or_default();
         let may_be_paid = ["succeeded", "processing", "requires_capture"].contains(&status);
-        answer.status == 402 && error["type"] == "card_error" && !may_be_paid
+        let amount = error["code"] == "amount_too_small" || error["code"] == "amount_too_large";
+        (answer.status == 402 && error["type"] == "card_error" && !may_be_paid)
+            || (answer.status == 400 && error["type"] == "invalid_request_error" && amount)
     });
     let payments = payments(asked);
     let is = |payment: &Value, statuses: &[&str]| statuses.iter().any(|status| payment["status"] == *status);

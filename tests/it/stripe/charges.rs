@@ -151,7 +151,6 @@ async fn a_provider_that_is_down_or_not_there_is_unavailable() {
 async fn an_error_of_ours_is_retried_never_refused_and_the_log_names_its_code() {
     for (status, kind, code) in [
         (400, "invalid_request_error", "parameter_unknown"),
-        (400, "invalid_request_error", "amount_too_large"),
         (401, "invalid_request_error", "api_key_expired"),
         (402, "invalid_request_error", "account_invalid"),
         (403, "invalid_request_error", "secret_key_required"),
@@ -168,6 +167,62 @@ async fn an_error_of_ours_is_retried_never_refused_and_the_log_names_its_code() 
         assert!(!log.contains("sk_test_1") && !log.contains("pm_card"), "{log}");
         paid(&shop.charge().await);
         assert_eq!(shop.charges(), 1);
+    }
+}
+
+fn order_of(currency: &str, unit_price: u64) -> Order {
+    let mut order = order_json("ord-1");
+    order["currency"] = json!(currency);
+    order["items"] = json!([{ "sku": "mug", "quantity": 1, "unit_price": unit_price }]);
+    Order::parse(&order.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn an_amount_of_more_than_eight_digits_is_declined_as_what_it_is_and_not_asked_for() {
+    let shop = Shop::open().await;
+    for key_age in [FRESH, memory(), memory() * 20] {
+        let ending = shop.charge_order(&order_of("USD", 100_000_000), key_age, LONG).await;
+        assert_eq!(declined(&ending), "amount_too_large");
+    }
+    assert_eq!(shop.asked(), [""; 0]);
+    paid(&shop.charge_order(&order_of("USD", 99_999_999), FRESH, LONG).await);
+}
+
+/// A million rupiah, which is some 60 dollars, is nine digits.
+#[tokio::test]
+async fn an_amount_of_small_units_may_be_longer_and_the_provider_says_how_long() {
+    let shop = Shop::open().await;
+    let paid_for = json!({ "id": "pi_1", "status": "succeeded" });
+    shop.script(CHARGE_KEY, Scripted::status(200).body(paid_for));
+    let order = order_of("IDR", 100_000_000);
+    assert_eq!(paid(&shop.charge_order(&order, FRESH, LONG).await), "pi_1");
+    let mut order = order_json("ord-1");
+    order["currency"] = json!("IDR");
+    order["items"] = json!([{ "sku": "mug", "quantity": 1000, "unit_price": 1_000_000_000 }]);
+    let order = Order::parse(&order.to_string()).unwrap();
+    assert_eq!(declined(&shop.charge_order(&order, FRESH, LONG).await), "amount_too_large");
+    assert_eq!(shop.asked(), [POST]);
+}
+
+/// What the least amount is, depends on the currency, and changes: only Stripe knows.
+#[tokio::test]
+async fn an_amount_that_the_provider_does_not_take_is_declined_as_what_it_is() {
+    for code in ["amount_too_small", "amount_too_large"] {
+        let shop = Shop::open().await;
+        shop.script(CHARGE_KEY, Scripted::status(400).body(error("invalid_request_error", code)));
+        assert_eq!(declined(&shop.charge().await), code);
+        assert_eq!(shop.asked(), [POST], "{code}");
+        assert_eq!(shop.world.log_text(), "", "{code}: no error of ours");
+    }
+}
+
+#[tokio::test]
+async fn an_amount_is_declined_by_a_400_alone() {
+    for (status, kind) in [(401, "invalid_request_error"), (409, "invalid_request_error"), (400, "api_error")]
+    {
+        let shop = Shop::open().await;
+        shop.script(CHARGE_KEY, Scripted::status(status).body(error(kind, "amount_too_small")));
+        unavailable(&shop.charge().await);
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) enum Reply {
     Object(Object),
     /// The result of a search or a list: its first page.
     List { data: Vec<Object>, has_more: bool },
-    /// The customer's bank, or Stripe for it, says no.
+    /// The customer's bank, or Stripe for it, says no; or Stripe does not charge this amount.
     Declined(String),
     /// Not now: ask again later, under the same key.
     Later(String),
@@ -93,6 +93,12 @@ impl Error {
         )
     }
 
+    /// Nobody's error: Stripe does not charge so little, or so much, in this currency.
+    fn is_about_the_amount(&self) -> bool {
+        self.kind == "invalid_request_error"
+            && matches!(self.code.as_deref(), Some("amount_too_small" | "amount_too_large"))
+    }
+
     fn decline(&self) -> String {
         let code = short(self.code.as_deref().unwrap_or("declined"));
         match &self.decline_code {
@@ -110,6 +116,7 @@ pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
             true => Reply::Undecided { payment_id: error.payment_id() },
             false => Reply::Declined(error.decline()),
         },
+        (400, Ok(Body::Error { error })) if error.is_about_the_amount() => Reply::Declined(error.decline()),
         (500.., Ok(Body::Error { error })) if replayed => Reply::Undecided { payment_id: error.payment_id() },
         (500.., _) if replayed => Reply::Undecided { payment_id: None },
         (409 | 429 | 500.., _) => Reply::Later(format!("the payment provider answered {status}")),
