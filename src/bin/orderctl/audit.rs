@@ -18,8 +18,8 @@ use charges::Provider;
 
 /// Check every record: its answer, payment, shipment, stock, lease and expiry; reads the whole table
 ///
-/// With STRIPE_API_KEY (and STRIPE_API_BASE) set, every order that names a payment is compared with the provider's
-/// books, one search each. What the warehouse got is gone from its queue: a shipment is known by the record alone.
+/// With STRIPE_API_KEY (and STRIPE_API_BASE) set, every order that came to its payment is compared with the provider's
+/// books: one search each, and each payment and its refunds as they are. What the warehouse got is gone from its queue: a shipment is known by the record alone.
 #[derive(Debug, Args)]
 pub struct Audit {
     /// Leave the payment provider alone even if its key is set

@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use order_processor::clock::UnixMillis;
+use order_processor::clock::{Clock, UnixMillis};
+use order_processor::function::connector;
 use order_processor::local::aws::sdk_config;
+use order_processor::local::payment_provider::{PaymentProvider, PaymentStatus, Shown};
 use order_processor::local::resources::{Delivery, create_queues};
-use order_processor::record::{Record, Status};
+use order_processor::order::Money;
+use order_processor::record::{Outcome, Record, Status};
+use order_processor::services::Ending;
+use order_processor::services::payment::{Charge, Payment, Refund, Stripe, StripeKey};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
-use super::World;
 use super::orders::{completed, parked};
 use super::parked::claimed;
 use super::target::with_a_stack;
+use super::{World, run_in};
 use crate::local_world::{TABLE, over_http, s, table};
 
 /// A world with the queues of the local stack.
@@ -142,4 +148,53 @@ async fn an_audit_tells_what_cannot_be_and_reads_what_is_no_record() {
     let subjects: Vec<_> = subjects.map(|one| one["subject"].as_str().unwrap()).collect();
     assert_eq!(subjects, ["ORDER#ord-3", "ord-2", "pi_1", "shp_1"], "{audit}");
     assert!(world.run(&["audit"]).await.out.contains("never expires"));
+}
+
+/// A provider behind a port, where `ord-1` was charged and its refund failed afterwards; its address and the payment.
+async fn with_a_failed_refund() -> (PaymentProvider, String, String) {
+    let provider = PaymentProvider::new(Clock::system()).with_refunds_taking(Duration::ZERO);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(provider.clone().serve(listener, std::future::pending()));
+    let stripe = Stripe::new(connector(), &base, StripeKey("sk_test_1".to_owned()));
+    let (order_id, timeout) = ("ord-1".parse().unwrap(), Duration::from_secs(10));
+    let amount = Money { minor: 2598, currency: "USD".parse().unwrap() };
+    let (method, key_age) = ("pm_card_refundFail".parse().unwrap(), Duration::ZERO);
+    let charge = Charge { key: "1", order_id: &order_id, amount: &amount, method: &method, key_age };
+    let Ending::Done(charged) = stripe.charge(charge, timeout).await else { panic!("not charged") };
+    let payment_id = charged.text("payment_id").unwrap();
+    let refund = Refund { key: "2", order_id: &order_id, payment_id, is_own: true };
+    let refunded = stripe.refund(refund, timeout).await;
+    assert!(matches!(refunded, Ending::Done(_)), "{refunded:?}");
+    (provider, base, payment_id.to_owned())
+}
+
+#[tokio::test]
+async fn an_audit_asks_the_provider_for_payments_and_refunds_as_they_are() {
+    let world = World::new().await;
+    world.run(&["stock", "set", "mug", "5"]).await;
+    let (provider, base, payment_id) = with_a_failed_refund().await;
+    // The search is long behind: it shows a payment that has not succeeded.
+    provider.search_shows(|_, _| Shown::As(PaymentStatus::RequiresPaymentMethod));
+    let refunded = Outcome::of("refund_id", "re_1").and("status", "succeeded");
+    let outcomes = completed("ord-1").outcomes.without("dispatch_shipment").with("refund_payment", refunded);
+    let outcomes = outcomes.with("charge_payment", Outcome::of("payment_id", &payment_id));
+    world.put(&Record { status: Status::Rejected, outcomes, ..completed("ord-1") }).await;
+    let endpoint = format!("http://{}", world.address);
+    let variables = [("STRIPE_API_BASE", base.as_str()), ("STRIPE_API_KEY", "sk_test_1")];
+    let arguments = ["--endpoint", &endpoint, "audit", "--json"];
+    let audit = || run_in(&variables, &arguments, "");
+    let run = audit().await;
+    let what = &run.document()["contradictions"][0]["what"];
+    let told = format!("is rejected, but {payment_id} is refunded with 0 of 2598");
+    assert!(
+        what.as_str().is_some_and(|what| what.starts_with(&told) && what.ends_with("is failed")),
+        "{run:?}"
+    );
+    // A search that shows nothing is no reason to overlook the payment that the record names.
+    provider.search_shows(|_, _| Shown::Nothing);
+    assert_eq!(audit().await.document()["contradictions"][0]["what"], *what);
+    provider.refund_by_hand(&payment_id).unwrap();
+    let audit = audit().await;
+    assert_eq!((audit.code, &audit.document()["balanced"]), (0, &json!(true)), "{audit:?}");
 }

@@ -1,5 +1,7 @@
 //! Whether the records contradict themselves, each other, the stock, or the payment provider. Pure.
 
+mod charged;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,13 +12,7 @@ use order_processor::services::{inventory, payment, warehouse};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A payment of an order, as the provider has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Charge {
-    pub payment_id: String,
-    /// Whether money has moved.
-    pub succeeded: bool,
-}
+pub use charged::{Charge, Refund, charged_by_stripe};
 
 /// What is compared.
 pub struct Books<'a> {
@@ -55,7 +51,7 @@ pub fn examine(books: &Books<'_>, now: UnixMillis) -> Vec<Contradiction> {
     let unreadable = books.unreadable.iter().map(|(key, why)| contradiction(key, why.clone()));
     let mut all: Vec<Contradiction> = unreadable.collect();
     for record in books.records {
-        let found = [finished(record), life(record, now), charged(record, books)].concat();
+        let found = [finished(record), life(record, now), charged::examine(record, books)].concat();
         all.extend(found.into_iter().map(|what| contradiction(record.order_id(), what)));
     }
     for name in [PAYMENT_ID, SHIPMENT_ID] {
@@ -143,30 +139,6 @@ fn life(record: &Record, now: UnixMillis) -> Vec<String> {
         }
         Some(until) if until > now + LONGEST_LEASE => {
             found.push(format!("is leased until {}, longer than any worker can run", until.to_rfc3339()));
-        }
-        _ => {}
-    }
-    found
-}
-
-/// Whether the provider has exactly the payment that the record names.
-fn charged(record: &Record, books: &Books<'_>) -> Vec<String> {
-    let Some(charges) = books.charges.and_then(|charges| charges.get(record.order_id())) else {
-        return Vec::new();
-    };
-    let succeeded: Vec<&str> =
-        charges.iter().filter(|charge| charge.succeeded).map(|charge| charge.payment_id.as_str()).collect();
-    let named = record.outcomes.get(payment::STEP.name).and_then(|outcome| outcome.text(PAYMENT_ID));
-    let mut found = Vec::new();
-    if succeeded.len() > 1 {
-        found.push(format!("is charged {} times: {}", succeeded.len(), succeeded.join(", ")));
-    }
-    match named {
-        Some(named) if !succeeded.contains(&named) => {
-            found.push(format!("names the payment {named}, which the provider has not"));
-        }
-        None if !succeeded.is_empty() && record.status.is_finished() => {
-            found.push(format!("names no payment, but the provider has {}", succeeded.join(", ")));
         }
         _ => {}
     }

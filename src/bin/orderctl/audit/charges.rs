@@ -1,6 +1,6 @@
-//! The payment provider's books: what it has charged for an order.
+//! The payment provider's books: what it has charged for an order, and what of that it has given back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -13,7 +13,7 @@ use order_processor::record::Record;
 use order_processor::services::inventory;
 use serde_json::Value;
 
-use super::books::Charge;
+use super::books::{Charge, Refund, charged_by_stripe};
 use crate::environment::variable;
 
 /// A search of the provider's may take so long.
@@ -38,17 +38,49 @@ impl Provider {
         let reached = records.iter().filter(|record| record.outcomes.get(inventory::STEP.name).is_some());
         let mut charges = BTreeMap::new();
         for record in reached {
-            charges.insert(record.order_id().to_owned(), self.of_order(record.order_id()).await?);
+            charges.insert(record.order_id().to_owned(), self.of_order(record).await?);
         }
         Ok(charges)
     }
 
-    async fn of_order(&self, id: &str) -> Result<Vec<Charge>> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", &format!("metadata['order_id']:'{id}'"))
-            .append_pair("limit", "100")
-            .finish();
-        let url = format!("{}/v1/payment_intents/search?{query}", self.base.trim_end_matches('/'));
+    /// Those that a search finds, and the one that the record names. The search may be behind, so it is each payment
+    /// itself that says what it is.
+    async fn of_order(&self, record: &Record) -> Result<Vec<Charge>> {
+        let id = record.order_id();
+        let query = [("query", format!("metadata['order_id']:'{id}'")), ("limit", "100".to_owned())];
+        let found = self.ask("/v1/payment_intents/search", &query, id).await?.unwrap_or_default();
+        let found = of_list(&found).filter(|payment| may_be_of(payment, id)).map(named);
+        let ids: BTreeSet<String> = found.chain(charged_by_stripe(record).map(str::to_owned)).collect();
+        let mut charges = Vec::new();
+        for payment_id in ids {
+            if let Some(payment) = self.ask(&format!("/v1/payment_intents/{payment_id}"), &[], id).await? {
+                charges.push(self.charge(&payment, id).await?);
+            }
+        }
+        Ok(charges)
+    }
+
+    async fn charge(&self, payment: &Value, id: &str) -> Result<Charge> {
+        let (payment_id, succeeded) = (named(payment), payment["status"] == "succeeded");
+        let mut refunds = Vec::new();
+        if succeeded {
+            let query = [("payment_intent", payment_id.clone()), ("limit", "100".to_owned())];
+            let found = self.ask("/v1/refunds", &query, id).await?.unwrap_or_default();
+            refunds.extend(of_list(&found).map(|refund| Refund {
+                refund_id: named(refund),
+                status: refund["status"].as_str().unwrap_or("unknown").to_owned(),
+                amount: refund["amount"].as_u64().unwrap_or_default(),
+                is_of_order: refund["metadata"]["order_id"] == id,
+            }));
+        }
+        let amount = payment["amount"].as_u64().unwrap_or_default();
+        Ok(Charge { payment_id, succeeded, amount, refunds })
+    }
+
+    /// `None` if there is no such thing.
+    async fn ask(&self, path: &str, query: &[(&str, String)], id: &str) -> Result<Option<Value>> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let url = format!("{}{path}?{query}", self.base.trim_end_matches('/'));
         let request = http::Request::get(url).header("authorization", format!("Bearer {}", self.key));
         let request = request.body(SdkBody::empty())?.try_into()?;
         let answer = tokio::time::timeout(PATIENCE, self.http.call(request)).await;
@@ -56,21 +88,25 @@ impl Provider {
             answer?.map_err(|error| anyhow!("asking the payment provider: no connection: {error}"))?;
         let status = response.status().as_u16();
         let body = ByteStream::new(response.into_body()).collect().await?.to_vec();
-        if status != 200 {
-            bail!(
+        match status {
+            200 => Ok(Some(serde_json::from_slice(&body)?)),
+            404 => Ok(None),
+            _ => bail!(
                 "asking the payment provider about {id}: {status}\nis STRIPE_API_KEY right? --table-only does without"
-            );
+            ),
         }
-        let found: Value = serde_json::from_slice(&body)?;
-        // The search does not tell upper from lower case.
-        let of_order =
-            |payment: &&Value| payment["metadata"]["order_id"].as_str().is_none_or(|named| named == id);
-        let payments = found["data"].as_array().into_iter().flatten().filter(of_order);
-        Ok(payments
-            .map(|payment| Charge {
-                payment_id: payment["id"].as_str().unwrap_or_default().to_owned(),
-                succeeded: payment["status"] == "succeeded",
-            })
-            .collect())
     }
+}
+
+fn of_list(list: &Value) -> impl Iterator<Item = &Value> {
+    list["data"].as_array().into_iter().flatten()
+}
+
+/// The search does not tell upper from lower case.
+fn may_be_of(payment: &Value, id: &str) -> bool {
+    payment["metadata"]["order_id"].as_str().is_none_or(|named| named == id)
+}
+
+fn named(object: &Value) -> String {
+    object["id"].as_str().unwrap_or_default().to_owned()
 }

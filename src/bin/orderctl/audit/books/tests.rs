@@ -96,15 +96,82 @@ fn a_payment_or_shipment_of_two_orders_is_found_and_so_is_a_sku_that_is_no_stock
     assert_eq!(found(&[cap]), ["cap is reserved or sold, but is no stock item"]);
 }
 
+fn charge(id: &str, succeeded: bool) -> Charge {
+    Charge { payment_id: id.to_owned(), succeeded, amount: 5, refunds: Vec::new() }
+}
+
+fn refund(id: &str, status: &str, amount: u64) -> Refund {
+    Refund { refund_id: id.to_owned(), status: status.to_owned(), amount, is_of_order: true }
+}
+
+/// A charge of 5 with a refund of 5.
+fn refunded(id: &str, status: &str) -> Charge {
+    Charge { refunds: vec![refund("re_1", status, 5)], ..charge(id, true) }
+}
+
+/// What is found of a record, given what the provider has of its order.
+fn examined(record: Record, of_order: Vec<Charge>) -> Vec<String> {
+    let charges = BTreeMap::from([("a".to_owned(), of_order)]);
+    let (records, stock) = ([record], BTreeMap::from([("mug".to_owned(), 1)]));
+    let books = Books { records: &records, unreadable: &[], stock: &stock, charges: Some(&charges) };
+    examine(&books, NOW).into_iter().map(|one| one.what).collect()
+}
+
+#[test]
+fn a_rejected_order_has_the_whole_charge_back_and_a_completed_one_nothing() {
+    let none = Vec::<String>::new();
+    assert_eq!(examined(rejected("a"), vec![refunded("pi_a", "succeeded")]), none);
+    for (status, what) in [
+        ("pending", "is rejected, but pi_a is refunded with 0 of 5: re_1 is pending"),
+        ("requires_action", "is rejected, but pi_a is refunded with 0 of 5: re_1 is requires_action"),
+        ("failed", "is rejected, but pi_a is refunded with 0 of 5: re_1 is failed"),
+    ] {
+        assert_eq!(examined(rejected("a"), vec![refunded("pi_a", status)]), [what]);
+    }
+    assert_eq!(
+        examined(rejected("a"), vec![charge("pi_a", true)]),
+        ["is rejected, but pi_a is refunded with 0 of 5"]
+    );
+    let of = |refunds: &[Refund]| vec![Charge { refunds: refunds.to_vec(), ..charge("pi_a", true) }];
+    let parts = [refund("re_1", "succeeded", 3), refund("re_2", "succeeded", 1)];
+    assert_eq!(
+        examined(rejected("a"), of(&parts)),
+        ["is rejected, but pi_a is refunded with 4 of 5: re_1 is succeeded, re_2 is succeeded"]
+    );
+    let again = [refund("re_1", "failed", 5), refund("re_2", "succeeded", 5)];
+    assert_eq!(examined(rejected("a"), of(&again)), none);
+
+    assert_eq!(
+        examined(completed("a"), vec![refunded("pi_a", "pending")]),
+        ["is completed, but refunded by re_1"]
+    );
+    let by_hand = Refund { is_of_order: false, ..refund("re_1", "succeeded", 5) };
+    for harmless in [by_hand, refund("re_1", "failed", 5)] {
+        assert_eq!(examined(completed("a"), of(&[harmless])), none);
+    }
+    let turning = Record { status: Status::Compensating, result: None, expires_at: None, ..rejected("a") };
+    assert_eq!(examined(turning, vec![refunded("pi_a", "pending")]), none);
+}
+
+#[test]
+fn a_charge_of_another_provider_is_not_looked_for_here() {
+    let by = |provider: &str| {
+        let outcomes = json!({
+            "reserve_inventory": { "mug": 2 }, "charge_payment": { "payment_id": "pi_a", "provider": provider },
+            "dispatch_shipment": { "shipment_id": "shp_a" },
+        });
+        record("a", Status::Completed, outcomes, Some(json!({ "total": 5 })))
+    };
+    assert_eq!(examined(by("sandbox"), vec![]), Vec::<String>::new());
+    assert_eq!(examined(by("stripe"), vec![]), ["names the payment pi_a, which the provider has not"]);
+    assert_eq!(
+        examined(by("sandbox"), vec![charge("pi_z", true)]),
+        ["is charged by sandbox, but this provider has pi_z"]
+    );
+}
+
 #[test]
 fn the_provider_has_exactly_the_payment_that_the_record_names() {
-    let charge = |id: &str, succeeded| Charge { payment_id: id.to_owned(), succeeded };
-    let examined = |record: Record, of_order: Vec<Charge>| {
-        let charges = BTreeMap::from([("a".to_owned(), of_order)]);
-        let (records, stock) = ([record], BTreeMap::from([("mug".to_owned(), 1)]));
-        let books = Books { records: &records, unreadable: &[], stock: &stock, charges: Some(&charges) };
-        examine(&books, NOW).into_iter().map(|one| one.what).collect::<Vec<_>>()
-    };
     let none = Vec::<String>::new();
     assert_eq!(examined(completed("a"), vec![charge("pi_a", true), charge("pi_declined", false)]), none);
     assert_eq!(
@@ -118,7 +185,7 @@ fn the_provider_has_exactly_the_payment_that_the_record_names() {
     assert_eq!(
         examined(
             without(&without(&rejected("a"), "charge_payment"), "refund_payment"),
-            vec![charge("pi_z", true)]
+            vec![refunded("pi_z", "succeeded")]
         ),
         ["names no payment, but the provider has pi_z"]
     );
