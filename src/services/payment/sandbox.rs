@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use super::{Charge, PAYMENT_ID, Payment, Refund, STEP};
 use crate::order::hex;
-use crate::protocol;
 use crate::record::{Outcome, Reason, Refusal};
 use crate::services::Ending;
 
@@ -44,7 +43,7 @@ impl Payment for Sandbox {
     /// No money moves, so nothing is refunded that another provider may have charged.
     async fn refund(&self, refund: Refund<'_>, _: Duration) -> Ending {
         let payment_id = refund.payment_id;
-        let charge_key = protocol::idempotency_key(refund.order_id, STEP.name);
+        let charge_key = format!("{}:{}", refund.order_id, STEP.name);
         if !refund.is_own && payment_id != id("pi", &charge_key) {
             return Ending::Unknown(format!(
                 "sandbox has not made the payment {payment_id}: another provider has"
