@@ -34,7 +34,7 @@ pub struct Claimant {
 
 /// The write that makes a message an order.
 pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixMillis) -> Write {
-    let after = Record {
+    let claimed = Record {
         pk: order_key(&order.id),
         status: Status::InProgress,
         fence: Fence(1),
@@ -52,6 +52,7 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         parked_from: None,
         parked_reason: None,
         order: None,
+        callee: None,
         settled_step: None,
         key_epoch_ms: None,
         key_generation: BTreeMap::new(),
@@ -59,7 +60,14 @@ pub fn claim(workflow: &Workflow, order: &Order, claimant: &Claimant, now: UnixM
         expires_at: None,
         operator_log: Vec::new(),
     };
+    let after = due(workflow, claimed, Position::Forward(workflow.first()));
     Write { guard: Guard { absent: true, ..Guard::default() }, before: None, after, stock: Vec::new() }
+}
+
+/// The order at `position`, where nobody has been asked yet.
+fn due(workflow: &Workflow, record: Record, position: Position) -> Record {
+    let callee = workflow.callee(position).map(str::to_owned);
+    Record { step: workflow.due(position).to_owned(), callee, ..record }
 }
 
 /// What a message means, given the record that is there.
@@ -139,6 +147,7 @@ pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: U
         attempts: seen.attempts + 1,
         updated_at_ms: now,
         order: None,
+        callee: seen.callee.clone().or_else(|| callee(workflow, seen)),
         ..seen.clone()
     };
     let guard = Guard { fence: Some(seen.fence), status: Status::UNFINISHED.to_vec(), ..Guard::default() };
@@ -155,6 +164,12 @@ pub fn take_over(workflow: &Workflow, seen: &Record, claimant: &Claimant, now: U
     }
 }
 
+/// Who will be asked for the step that is due, if its record does not say who was.
+fn callee(workflow: &Workflow, seen: &Record) -> Option<String> {
+    let position = workflow.position(seen.status, &seen.step).ok()?;
+    workflow.callee(position).map(str::to_owned)
+}
+
 /// The order at the step to which a migration leads. Nobody has called that step yet.
 fn moved(workflow: &Workflow, owned: Record, to: &str, now: UnixMillis) -> Record {
     let turned = owned.cancel_requested.as_ref().and_then(|_| {
@@ -165,11 +180,12 @@ fn moved(workflow: &Workflow, owned: Record, to: &str, now: UnixMillis) -> Recor
         }
     });
     let moved = Record { key_epoch_ms: Some(now), ..owned };
-    match turned {
-        Some(first_undo) => {
+    match (turned, workflow.position(moved.status, to)) {
+        (Some(first_undo), _) => {
             turned_back(workflow, &moved, &Refusal::cancelled().to_outcome(), first_undo, now)
         }
-        None => Record { step: to.to_owned(), ..moved },
+        (None, Ok(position)) => due(workflow, moved, position),
+        (None, Err(_)) => Record { step: to.to_owned(), ..moved },
     }
 }
 
@@ -236,20 +252,20 @@ pub fn checkpoint(
     now: UnixMillis,
 ) -> Write {
     let outcomes = held.outcomes.with(&held.step, outcome.at(now));
-    let after = Record { outcomes, step: workflow.due(to).to_owned(), updated_at_ms: now, ..held.clone() };
+    let after = due(workflow, Record { outcomes, updated_at_ms: now, ..held.clone() }, to);
     update(checkpoint_guard(workflow, held), held, after)
 }
 
 /// The stock of the order is reserved, and `to` is due next: one transaction.
 pub fn reserve(workflow: &Workflow, held: &Record, order: &Order, to: StepId, now: UnixMillis) -> Write {
     let lines = order.items.iter().map(|item| (item.sku.clone(), item.quantity));
-    let after = Record {
+    let reserved = Record {
         outcomes: held.outcomes.with(&held.step, Outcome::reserved(lines)),
-        step: workflow.due(Position::Forward(to)).to_owned(),
         reserved_at_ms: Some(now),
         updated_at_ms: now,
         ..held.clone()
     };
+    let after = due(workflow, reserved, Position::Forward(to));
     let stock = order.items.iter();
     let stock = stock.map(|item| StockMove::Reserve(item.sku.clone(), item.quantity.into())).collect();
     Write { stock, ..update(checkpoint_guard(workflow, held), held, after) }
@@ -284,6 +300,7 @@ pub fn finish(
         expires_at: Some((now.max(ending.placed_at) + ending.retention).to_seconds()),
         lease_until_ms: None,
         order: None,
+        callee: None,
         updated_at_ms: now,
         ..held.clone()
     };
@@ -324,12 +341,9 @@ fn turned_back(
     first_undo: StepId,
     now: UnixMillis,
 ) -> Record {
-    Record {
-        status: Status::Compensating,
-        step: workflow.due(Position::Backward(first_undo)).to_owned(),
-        outcomes: record.outcomes.with(REFUSAL, refusal.clone().at(now)),
-        ..record.clone()
-    }
+    let outcomes = record.outcomes.with(REFUSAL, refusal.clone().at(now));
+    let turned = Record { status: Status::Compensating, outcomes, ..record.clone() };
+    due(workflow, turned, Position::Backward(first_undo))
 }
 
 /// An operator has to decide: the message is kept on the record, because nothing else keeps it.

@@ -193,6 +193,10 @@ pub struct Record {
     /// The order message, from parking until a worker holds the message again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub order: Option<String>,
+    /// Who was or will be asked for the step that is due, where it is somebody by name: the payment provider. Nobody else
+    /// can know what came of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callee: Option<String>,
     /// The step of which an operator said that it has not taken effect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled_step: Option<String>,

@@ -80,7 +80,13 @@ impl Connected {
     /// If they are no workflow: see [`Workflow::new`].
     pub fn new(steps: Vec<(StepDef, Option<Box<dyn Service>>)>) -> Self {
         let (definitions, services) = steps.into_iter().unzip();
-        Connected { workflow: Workflow::new(definitions), services }
+        Connected { workflow: Workflow::new(definitions), services }.introduced()
+    }
+
+    /// With the names of the services in the workflow.
+    fn introduced(self) -> Self {
+        let callees = self.services.iter().map(|service| service.as_ref()?.callee()).collect();
+        Connected { workflow: self.workflow.asking(callees), ..self }
     }
 
     /// The same, as it became by these migrations.
@@ -99,7 +105,7 @@ impl Connected {
         let known = self.workflow.steps().find(|(_, known)| known.name == step).map(|(id, _)| id);
         let id = known.unwrap_or_else(|| panic!("there is no step {step}"));
         self.services[id.index()] = Some(Box::new(service));
-        self
+        self.introduced()
     }
 
     /// The law of the steps.
@@ -134,6 +140,12 @@ pub struct Call<'a> {
 
 /// What a step calls.
 pub trait Service: Send + Sync {
+    /// Who is asked, if another might be one day who does not know what this one did: then it is written down before the
+    /// first call, and an order that may have been with one is not taken to another. Never changed.
+    fn callee(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Makes the step's effect. Called again after a crash, with the same key and content.
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending>;
 

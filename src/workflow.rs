@@ -129,6 +129,8 @@ pub struct Migration {
 pub struct Workflow {
     steps: Vec<StepDef>,
     migrations: Vec<Migration>,
+    /// Whom each step asks, where it is somebody by name.
+    callees: Vec<Option<&'static str>>,
 }
 
 impl Workflow {
@@ -164,7 +166,7 @@ impl Workflow {
             steps.iter().flat_map(|step| [Some(step.name), step.undo]).flatten().chain([REFUSAL]).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name stands once: {names:?}");
-        Workflow { steps, migrations: Vec::new() }
+        Workflow { callees: vec![None; steps.len()], steps, migrations: Vec::new() }
     }
 
     /// The same, as it became by these migrations: the first from version 1 to 2, and so on.
@@ -181,6 +183,21 @@ impl Workflow {
             }
         }
         workflow
+    }
+
+    /// The same, with the name of whom each step and its undo ask, in the order of the steps.
+    ///
+    /// # Panics
+    /// If there are not as many as steps.
+    pub fn asking(self, callees: Vec<Option<&'static str>>) -> Self {
+        assert_eq!(callees.len(), self.steps.len(), "a callee or none for each step");
+        Workflow { callees, ..self }
+    }
+
+    /// Whom the step or undo at `position` asks, where it is somebody by name.
+    pub fn callee(&self, position: Position) -> Option<&'static str> {
+        let (Position::Forward(id) | Position::Backward(id)) = position;
+        self.callees[id.0]
     }
 
     /// The version that is written on every record claimed under this workflow, from 1. It grows with each migration.

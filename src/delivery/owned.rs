@@ -124,7 +124,7 @@ impl Hold {
                 let settled = self.settle(job, position, Ending::Done(stated.clone()))?;
                 self.conclude(job, position, settled, moment)
             }
-            (_, None) => Ok(self.call(position, timeout, moment)),
+            (_, None) => self.call(job, position, timeout, moment),
         }
     }
 
@@ -142,7 +142,13 @@ impl Hold {
         Ok((Doing::Reserving(id, write.clone()), Command::Write(Box::new(write))))
     }
 
-    fn call(&self, position: Position, timeout: Duration, moment: Moment) -> (Doing, Command) {
+    fn call(&self, job: &Job<'_>, position: Position, timeout: Duration, moment: Moment) -> Begun {
+        if let (Some(asked), Some(callee)) = (self.held.callee.as_deref(), job.workflow.callee(position))
+            && asked != callee
+        {
+            let step = &self.held.step;
+            return Err(Stop::Park(format!("{asked} may have been asked for {step}: {callee} cannot know")));
+        }
         let refusal = self.held.outcomes.refusal();
         let key_age = match self.held.step == self.found_at {
             true => moment.now.since(self.held.keys_since()),
@@ -150,7 +156,7 @@ impl Hold {
         };
         let key = self.held.idempotency_key(&self.held.step);
         let due = Due { position, held: self.held.clone(), key, key_age, refusal, timeout };
-        (Doing::Calling(position), Command::Call(Box::new(due)))
+        Ok((Doing::Calling(position), Command::Call(Box::new(due))))
     }
 
     /// What the ending of the call comes to, if anything is settled by it.

@@ -166,6 +166,7 @@ pub fn mark(
         return Err(NotAllowed::NothingStated(step.to_owned()));
     }
     let base = Record {
+        callee: None,
         fence: seen.fence.next(),
         workflow_version: workflow.version(),
         updated_at_ms: now,
@@ -270,6 +271,7 @@ fn placed(workflow: &Workflow, seen: &Record, from: Status, to: Position, now: U
         step: workflow.due(to).to_owned(),
         fence: seen.fence.next(),
         workflow_version: workflow.version(),
+        callee: None,
         settled_step: None,
         updated_at_ms: now,
         ..seen.clone()

@@ -87,6 +87,10 @@ pub fn is_forgotten(memory: Option<Duration>, key_age: Duration) -> bool {
 pub struct ChargePayment<P>(pub P);
 
 impl<P: Payment> Service for ChargePayment<P> {
+    fn callee(&self) -> Option<&'static str> {
+        Some(P::NAME)
+    }
+
     fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         async move {
             let amount = call.order.total();

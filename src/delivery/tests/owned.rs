@@ -203,3 +203,35 @@ fn a_worker_that_lost_its_lease_writes_and_calls_nothing_more() {
     gone.ends_with(&lost());
     assert!(gone.end().lost_lease);
 }
+
+/// A scene whose payments are asked of `provider`.
+fn paying(provider: &'static str) -> Scene {
+    let workflow = workflow();
+    let callees = workflow.steps().map(|(_, step)| Some(provider).filter(|_| step.name == CHARGE)).collect();
+    Scene { workflow: workflow.asking(callees), ..Scene::new() }
+}
+
+#[test]
+fn an_order_that_may_have_been_with_another_callee_waits_for_a_person() {
+    let (before, now) = (paying("stripe"), paying("sandbox"));
+    let reserved = before.begin().applied().write().after.clone();
+    assert_eq!((reserved.step.as_str(), reserved.callee.as_deref()), (CHARGE, Some("stripe")));
+    let lapsed = Record { lease_until_ms: Some(NOW), owner: Owner("other".to_owned()), ..reserved };
+    let parked = now.resuming(lapsed.clone());
+    let reason = "stripe may have been asked for charge_payment: sandbox cannot know";
+    assert_eq!(parked.write().after.parked_reason.as_deref(), Some(reason));
+    let charged = before.resuming(lapsed.clone()).called(Ending::Done(paid()));
+    assert_eq!(charged.write().after.callee, None, "whoever ships has no name");
+    let unnamed = now.resuming(Record { callee: None, ..lapsed.clone() });
+    assert_eq!(
+        unnamed.due().held.callee.as_deref(),
+        Some("sandbox"),
+        "from the takeover on, it is written down"
+    );
+
+    let stated =
+        protocol::mark(&now.workflow, &parked.write().after, CHARGE, protocol::Statement::NotDone, NOW);
+    let resumed = protocol::resume(&stated.unwrap().after, NOW).unwrap().expect("it is parked").after;
+    let resumed = Record { owner: Owner("other".to_owned()), ..resumed };
+    assert_eq!(now.resuming(resumed).due().key, "ord-1:charge_payment:2");
+}

@@ -52,6 +52,7 @@ prop_compose! {
         parked_from in option::of(prop::sample::select(ALL_STATUS.to_vec())),
         parked_reason in option::of(text()),
         order in option::of(text()),
+        callee in option::of(text()),
         settled_step in option::of(few_steps()),
         key_epoch_ms in option::of(any::<u64>().prop_map(UnixMillis)),
         key_generation in prop::collection::btree_map("s[a-z]{0,3}", any::<u32>(), 0..3),
@@ -59,7 +60,7 @@ prop_compose! {
         expires_at in option::of(any::<u64>().prop_map(UnixSeconds)),
     ) -> Record {
         Record {
-            reserved_at_ms, parked_from, parked_reason, order, settled_step, key_epoch_ms, key_generation, result, expires_at,
+            reserved_at_ms, parked_from, parked_reason, order, callee, settled_step, key_epoch_ms, key_generation, result, expires_at,
             ..claim().after
         }
     }
