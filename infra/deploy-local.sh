@@ -56,7 +56,8 @@ outputs=$("$aws" cloudformation describe-stacks --stack-name "$stack" --output t
 table=$(awk '$1 == "OrdersTableName" { print $2 }' <<<"$outputs")
 if [ -n "${AWS_ENDPOINT_URL_DYNAMODB:-}" ]; then
   "$aws" dynamodb create-table --table-name "$table" --billing-mode PAY_PER_REQUEST --key-schema AttributeName=pk,KeyType=HASH \
-    --attribute-definitions AttributeName=pk,AttributeType=S >/dev/null
+    --attribute-definitions AttributeName=pk,AttributeType=S AttributeName=parked_from,AttributeType=S --global-secondary-indexes \
+    'IndexName=parked,KeySchema=[{AttributeName=parked_from,KeyType=HASH}],Projection={ProjectionType=KEYS_ONLY}' >/dev/null
   echo "AWS_ENDPOINT_URL_DYNAMODB=$AWS_ENDPOINT_URL_DYNAMODB"
 fi
 while read -r name value; do # OrdersQueueUrl becomes ORDERS_QUEUE_URL

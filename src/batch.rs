@@ -29,6 +29,7 @@ use crate::processor::{Processor, Run};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::record::Status;
+use crate::store::StoreError;
 use crate::trace::TraceHeader;
 use dead_letter::DeadLetter;
 use message::{Message, Unread};
@@ -160,11 +161,28 @@ impl Batches {
         response(&work)
     }
 
+    /// Tells how many orders wait for a person, and returns it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table gave no answer: then nothing is told, least of all that there are none.
+    pub async fn count_parked(&self, budget: &Budget) -> Result<u64, StoreError> {
+        let parked = self.processor.count_parked(budget).await?;
+        if let Some(metrics) = &self.metrics {
+            metrics.tell(&measures::parked(parked, self.is_cold()), self.clock.now());
+        }
+        Ok(parked)
+    }
+
+    /// Whether this is the first invocation, which is so once.
+    fn is_cold(&self) -> bool {
+        !self.warm.swap(true, Ordering::Relaxed)
+    }
+
     fn measure(&self, work: &Work<'_>) {
         let Some(metrics) = &self.metrics else { return };
         let (now, rules) = (self.clock.now(), self.processor.rules());
-        let cold = !self.warm.swap(true, Ordering::Relaxed);
-        let invocation = measures::Invocation { cold, write_units: self.processor.take_write_units() };
+        let write_units = self.processor.take_write_units();
+        let invocation = measures::Invocation { cold: self.is_cold(), write_units };
         let records = work.messages.iter().zip(&work.verdicts);
         let records = records.filter_map(|(message, verdict)| Some((message, verdict.get()?))).collect();
         for tally in measures::tallies(records, &invocation, rules, now) {

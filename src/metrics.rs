@@ -51,8 +51,9 @@ impl Unit {
 /// Every metric.
 ///
 /// A *redelivery* is the same message again (our timeouts or throttles), a *duplicate* is another message for the
-/// same order (the producer): they have different causes, hence different metrics.
-pub const METRICS: [Metric; 26] = [
+/// same order (the producer): they have different causes, hence different metrics. `Parked` counts what is parked as it
+/// happens, `ParkedOrders` says how many orders are.
+pub const METRICS: [Metric; 27] = [
     count("OrdersReceived"),
     count("OrdersCompleted"),
     count("OrdersRejected"),
@@ -63,6 +64,7 @@ pub const METRICS: [Metric; 26] = [
     count("Stale"),
     count("Retries"),
     count("Parked"),
+    count("ParkedOrders"),
     count("Panics"),
     count("Deferred"),
     count("BatchItemFailures"),

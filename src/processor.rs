@@ -13,7 +13,7 @@ use crate::protocol::Claimant;
 use crate::random::Random;
 use crate::record::Owner;
 use crate::services::{Call, Connected};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::trace::TraceHeader;
 use crate::workflow::Position;
 
@@ -76,6 +76,14 @@ impl Processor {
     /// The write units that deliveries used since this was last asked.
     pub fn take_write_units(&self) -> f64 {
         self.store.take_write_units()
+    }
+
+    /// How many orders wait for a person.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the table gave no answer.
+    pub async fn count_parked(&self, budget: &Budget) -> Result<u64, StoreError> {
+        self.store.count_parked(budget.write()).await
     }
 
     /// By what deliveries are decided.

@@ -4,6 +4,7 @@
 //! refusal needs no read. What a refusal means is decided in [`crate::protocol`].
 
 mod expression;
+mod parked;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,7 @@ use crate::protocol::{Shortage, StockMove, Write, Written};
 use crate::random::Random;
 use crate::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, order_key, stock_key};
 use expression::Expression;
+pub use parked::{PARKED_FROM_ATTRIBUTE, PARKED_INDEX};
 
 type Item = HashMap<String, AttributeValue>;
 

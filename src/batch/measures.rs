@@ -13,6 +13,15 @@ pub(super) struct Invocation {
     pub(super) write_units: f64,
 }
 
+/// Of an invocation that only counts parked orders.
+pub(super) fn parked(orders: u64, cold: bool) -> Tally {
+    let mut tally = Tally::default();
+    // More than 2^32 of them wait no worse.
+    tally.count("ParkedOrders", u32::try_from(orders).unwrap_or(u32::MAX));
+    tally.count("ColdStart", u8::from(cold));
+    tally
+}
+
 /// A record has one value of a metric at most, so a tally of so many fits on a line.
 pub(super) fn tallies(
     records: Vec<(&Message<'_>, &Verdict)>,

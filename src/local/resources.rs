@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::local::aws::{ACCOUNT_ID, REGION};
+use crate::store::{PARKED_FROM_ATTRIBUTE, PARKED_INDEX};
 
 /// The attribute by which DynamoDB deletes finished orders.
 pub const TTL_ATTRIBUTE: &str = "expires_at";
@@ -38,7 +40,7 @@ pub struct Delivery {
     pub max_receive_count: u32,
 }
 
-/// Creates the table: string key `pk`, on demand, TTL on [`TTL_ATTRIBUTE`].
+/// Creates the table: string key `pk`, on demand, TTL on [`TTL_ATTRIBUTE`], and the index of parked orders.
 ///
 /// # Errors
 /// Whatever DynamoDB says, a table of that name included.
@@ -46,13 +48,19 @@ pub async fn create_table(
     client: &aws_sdk_dynamodb::Client,
     name: &str,
 ) -> Result<(), aws_sdk_dynamodb::Error> {
-    let key = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
+    let text =
+        |name| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+    let key = |name| KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash).build();
+    let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+    let parked = GlobalSecondaryIndex::builder().index_name(PARKED_INDEX).projection(keys_only);
     client
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(key.build()?)
-        .key_schema(KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build()?)
+        .attribute_definitions(text("pk").build()?)
+        .attribute_definitions(text(PARKED_FROM_ATTRIBUTE).build()?)
+        .key_schema(key("pk")?)
+        .global_secondary_indexes(parked.key_schema(key(PARKED_FROM_ATTRIBUTE)?).build()?)
         .send()
         .await?;
     let ttl = TimeToLiveSpecification::builder().attribute_name(TTL_ATTRIBUTE).enabled(true);

@@ -141,6 +141,12 @@ async fn a_deadline_of_1970_is_no_deadline() {
         assert_eq!(response, json!({ "batchItemFailures": [] }));
         assert_eq!(running.record(id).await.unwrap().status, Status::Completed);
     }
+    let counted = runtime.run(Bytes::from(r#"{"count":"parked"}"#), UnixMillis(0)).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&counted).unwrap(), json!({ "parked": 0 }));
+    for neither in [json!({ "count": "stock" }), json!({ "count": "parked", "Records": 1 }), json!({})] {
+        let refused = runtime.run(Bytes::from(neither.to_string()), UnixMillis(0)).await.unwrap_err();
+        assert!(String::from_utf8_lossy(&refused).contains("no SQS event"), "{refused:?}");
+    }
     let odd = json!({ "Records": [{ "messageId": "m", "body": 4_242_424_242_424_242_u64 }] });
     let refused = runtime.run(Bytes::from(odd.to_string()), UnixMillis(0)).await.unwrap_err();
     assert!(String::from_utf8_lossy(&refused).contains("no SQS event"), "{refused:?}");

@@ -3,6 +3,7 @@
 
 mod answers;
 mod conditions;
+mod parked;
 mod reasons;
 mod stock;
 mod unclear;

@@ -25,7 +25,7 @@ type Findings = Vec<(String, String)>;
 /// A rule's name, and what finds where it is broken.
 type Rule = (&'static str, fn(&Stack) -> Findings);
 
-const RULES: [Rule; 26] = [
+const RULES: [Rule; 27] = [
     ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
     ("T02", queues::t02_the_function_knows_the_receive_count),
     ("T03", queues::t03_dead_letters_are_kept_longer_than_messages),
@@ -52,6 +52,7 @@ const RULES: [Rule; 26] = [
     ("T24", polling::t24_a_message_is_given_up_before_it_expires),
     ("T25", alarms::t25_every_alarm_can_ring_in_time),
     ("T26", function::t26_as_many_orders_run_at_once_as_are_asked_for),
+    ("T27", alarms::t27_parked_orders_are_counted_while_they_wait),
 ];
 
 /// What all rules but these find in a stack, as `RULE RESOURCE: wants WHAT (CASE)`.

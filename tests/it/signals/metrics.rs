@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use order_processor::budget::Budget;
 use order_processor::clock::UnixMillis;
 use order_processor::local::faults::{Fault, Faults};
 use order_processor::metrics::{DIMENSIONS, MAX_VALUES, METRICS, NAMESPACE, latency_of};
@@ -222,6 +223,29 @@ async fn an_order_that_its_worker_released_is_not_taken_over() {
     assert_eq!((total(&line["OrdersCompleted"].1), total(&line["LeaseTakeovers"].1)), (1.0, 0.0), "{line:?}");
 }
 
+async fn count_parked(world: &World) -> u64 {
+    let budget = Budget::until(world.clock.now() + Duration::from_secs(3), world.clock.clone());
+    world.worker().count_parked(&budget).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_parked_orders_is_told_also_when_there_is_none() {
+    let world = World::new().await;
+    let down = message("m1", &paid_by("ord-1", "pm_card_unavailable"));
+    let mut told = Vec::new();
+    for receive_count in [1, 20] {
+        assert_eq!(count_parked(&world).await, 0);
+        told.push(total(&read(world.metrics().last().unwrap())["ParkedOrders"].1));
+        world.deliver(&[down.clone().received(receive_count)]).await;
+    }
+    assert_eq!(count_parked(&world).await, 1);
+    told.push(total(&read(world.metrics().last().unwrap())["ParkedOrders"].1));
+    // A metric of how many there are is no sum: the one that waits is told again.
+    assert_eq!(count_parked(&world).await, 1);
+    told.push(total(&read(world.metrics().last().unwrap())["ParkedOrders"].1));
+    assert_eq!(told, [0.0, 0.0, 1.0, 1.0]);
+}
+
 /// Worlds in which everything happens that is counted.
 async fn everything() -> Vec<String> {
     let mut lines = Vec::new();
@@ -235,6 +259,7 @@ async fn everything() -> Vec<String> {
         )
         .await;
     world.deliver(&[message("m1", &order_json("ord-8"))]).await;
+    count_parked(&world).await;
     lines.extend(world.metrics());
 
     let mut refusing = World::new().await;

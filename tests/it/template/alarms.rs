@@ -1,4 +1,4 @@
-//! T18, T19 and T25: who is told of what.
+//! T18, T19, T25 and T27: who is told of what.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -90,6 +90,69 @@ fn most(stack: &Stack, alarm: &Value) -> Option<i64> {
         }
         _ => None,
     }
+}
+
+/// In seconds: the longest that an order may wait before the alarm knows of it.
+const COUNT_EVERY: i64 = 300;
+
+/// The number of parked orders is only as true as it is fresh, and there only if somebody asks for it.
+pub fn t27_parked_orders_are_counted_while_they_wait(stack: &Stack) -> Findings {
+    let mut found = Findings::new();
+    let of_parked = |alarm: &Value| alarm["MetricName"] == "ParkedOrders";
+    if stack.of("AWS::CloudWatch::Alarm").next().is_some()
+        && !stack.of("AWS::CloudWatch::Alarm").any(|(_, alarm)| of_parked(alarm))
+    {
+        found.push(("the stack".into(), "an alarm on ParkedOrders".into()));
+    }
+    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm").filter(|(_, alarm)| of_parked(alarm)) {
+        let every =
+            stack.of("AWS::Events::Rule").filter_map(|(id, rule)| counted_every(stack, id, rule)).min();
+        let period = number(&alarm["Period"]).unwrap_or_default();
+        let mut want = |holds: bool, wanted: &str| {
+            if !holds {
+                found.push((id.into(), wanted.into()));
+            }
+        };
+        want(
+            every.is_some_and(|every| every <= COUNT_EVERY),
+            "a schedule by which the function counts, at least every 5 minutes",
+        );
+        want(
+            every.is_none_or(|every| every <= period) && period <= COUNT_EVERY,
+            "a Period that has a count, of at most 5 minutes",
+        );
+        want(
+            alarm["Statistic"] == "Maximum" && alarm["Threshold"] == 0,
+            "to ring while the Maximum is above 0",
+        );
+        want(
+            alarm["ComparisonOperator"] == "GreaterThanThreshold" && alarm["EvaluationPeriods"] == 1,
+            "to ring at once",
+        );
+    }
+    found
+}
+
+/// In seconds, if the rule lets a function count, and may.
+fn counted_every(stack: &Stack, id: &str, rule: &Value) -> Option<i64> {
+    let expression = rule["ScheduleExpression"].as_str()?;
+    let rate = expression.strip_prefix("rate(")?.trim_end_matches("minute)").trim_end_matches("minutes)");
+    let targets = list(&rule["Targets"]).into_iter();
+    let counts = targets.filter(|target| object(&target["Input"]) == json!({ "count": "parked" }));
+    let is_alias =
+        |arn: &Value| stack.functions().any(|(function, _)| *arn == format!("stack-{function}.Alias"));
+    let mut counting = counts.filter(|target| {
+        let may = |permission: &Value| {
+            permission["FunctionName"] == target["Arn"]
+                && permission["Principal"] == "events.amazonaws.com"
+                && permission["Action"] == "lambda:InvokeFunction"
+                && permission["SourceArn"] == format!("stack-{id}.Arn")
+        };
+        is_alias(&target["Arn"]) && stack.of("AWS::Lambda::Permission").any(|(_, permission)| may(permission))
+    });
+    let on = rule.get("State").is_none_or(|state| state == "ENABLED");
+    let minutes: i64 = rate.trim().parse().ok()?;
+    (on && counting.next().is_some()).then_some(minutes * 60)
 }
 
 /// A metric that something refers to, as it was found.

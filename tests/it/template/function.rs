@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use order_processor::config::{descriptors, name};
 use order_processor::order::MAX_BODY_BYTES;
 use order_processor::record::{KEY_ATTRIBUTE, TTL_ATTRIBUTE};
+use order_processor::store::{PARKED_FROM_ATTRIBUTE, PARKED_INDEX};
 use serde_json::{Value, json};
 
 use super::Findings;
@@ -19,6 +20,18 @@ pub fn t16_the_template_and_the_code_name_the_same_things(stack: &Stack) -> Find
         }
         if table["KeySchema"] != json!([{ "AttributeName": KEY_ATTRIBUTE, "KeyType": "HASH" }]) {
             found.push((id.into(), format!("the key {KEY_ATTRIBUTE} alone")));
+        }
+        // With all attributes in it, every write of a parked order would cost twice.
+        let parked = json!([{
+            "IndexName": PARKED_INDEX,
+            "KeySchema": [{ "AttributeName": PARKED_FROM_ATTRIBUTE, "KeyType": "HASH" }],
+            "Projection": { "ProjectionType": "KEYS_ONLY" },
+        }]);
+        if table["GlobalSecondaryIndexes"] != parked {
+            found.push((
+                id.into(),
+                format!("the index {PARKED_INDEX} of {PARKED_FROM_ATTRIBUTE}, of keys only"),
+            ));
         }
     }
     for (id, function) in stack.functions() {

@@ -10,6 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::config::name;
 use order_processor::function::connector;
+use order_processor::store::PARKED_INDEX;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -104,7 +105,11 @@ async fn role_rights(target: &Target, facts: &Facts, role: &str) -> Result<BTree
     let table = request.send().await.map_err(|error| failure::aws("reading the table", error))?.table;
     let table = table.and_then(|table| table.table_arn).context("the table has no ARN")?;
     let arn = |queue: Option<&Attributes>| queue.and_then(|queue| queue.get("QueueArn")).cloned();
-    let mut about = vec![(table, [&rights::TABLE_NEEDS[..], &rights::TABLE_NEVER].concat())];
+    let index = format!("{table}/index/{PARKED_INDEX}");
+    let mut about = vec![
+        (table, [&rights::TABLE_NEEDS[..], &rights::TABLE_NEVER].concat()),
+        (index, rights::INDEX_NEEDS.to_vec()),
+    ];
     about.extend(
         arn(facts.source.as_ref())
             .map(|arn| (arn, [&rights::SOURCE_NEEDS[..], &rights::SOURCE_NEVER].concat())),

@@ -8,6 +8,8 @@ pub const TABLE_NEEDS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:PutItem", "dyn
 /// What no bug of the function must be able to do: without its record, an order runs again.
 pub const TABLE_NEVER: [&str; 4] =
     ["dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Scan", "dynamodb:UpdateTimeToLive"];
+/// What it does to the index of parked orders.
+pub const INDEX_NEEDS: [&str; 1] = ["dynamodb:Query"];
 /// What Lambda and the function do to the queue of orders.
 pub const SOURCE_NEEDS: [&str; 5] = [
     "sqs:ReceiveMessage",
@@ -25,12 +27,13 @@ pub const SENDS: [&str; 1] = ["sqs:SendMessage"];
 pub(super) fn role(facts: &Facts) -> Option<Verdict> {
     let may = facts.may.as_ref()?;
     let asked = |action: &&str| may.contains_key(*action);
-    if ![&TABLE_NEEDS[..], &TABLE_NEVER, &SOURCE_NEEDS, &SOURCE_NEVER, &SENDS].concat().iter().all(asked) {
+    let all = [&TABLE_NEEDS[..], &TABLE_NEVER, &INDEX_NEEDS, &SOURCE_NEEDS, &SOURCE_NEVER, &SENDS];
+    if !all.concat().iter().all(asked) {
         return None;
     }
     let lacks = |action: &&&str| may.get(**action) == Some(&false);
     let has = |action: &&&str| may.get(**action) == Some(&true);
-    let needs = TABLE_NEEDS.iter().chain(&SOURCE_NEEDS).chain(&SENDS).filter(lacks);
+    let needs = TABLE_NEEDS.iter().chain(&INDEX_NEEDS).chain(&SOURCE_NEEDS).chain(&SENDS).filter(lacks);
     let never = TABLE_NEVER.iter().chain(&SOURCE_NEVER).filter(has);
     let needs: Vec<&str> = needs.copied().collect();
     let never: Vec<&str> = never.copied().collect();

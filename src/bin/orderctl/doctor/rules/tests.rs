@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::rights::{SENDS, SOURCE_NEEDS, SOURCE_NEVER, TABLE_NEEDS, TABLE_NEVER};
+use super::rights::{INDEX_NEEDS, SENDS, SOURCE_NEEDS, SOURCE_NEVER, TABLE_NEEDS, TABLE_NEVER};
 use super::*;
 
 fn attributes(pairs: &[(&str, &str)]) -> Attributes {
@@ -56,7 +56,12 @@ fn healthy() -> Facts {
 
 /// As the template gives them, but for `turned`.
 fn rights(turned: &[&str]) -> BTreeMap<String, bool> {
-    let needs = TABLE_NEEDS.iter().chain(&SOURCE_NEEDS).chain(&SENDS).map(|action| (*action, true));
+    let needs = TABLE_NEEDS
+        .iter()
+        .chain(&INDEX_NEEDS)
+        .chain(&SOURCE_NEEDS)
+        .chain(&SENDS)
+        .map(|action| (*action, true));
     let never = TABLE_NEVER.iter().chain(&SOURCE_NEVER).map(|action| (*action, false));
     let all = needs.chain(never).map(|(action, may)| (action.to_owned(), may != turned.contains(&action)));
     all.collect()
@@ -64,8 +69,13 @@ fn rights(turned: &[&str]) -> BTreeMap<String, bool> {
 
 #[test]
 fn a_role_that_may_too_little_or_too_much_is_found() {
-    for action in
-        TABLE_NEEDS.iter().chain(&TABLE_NEVER).chain(&SOURCE_NEEDS).chain(&SOURCE_NEVER).chain(&SENDS)
+    for action in TABLE_NEEDS
+        .iter()
+        .chain(&INDEX_NEEDS)
+        .chain(&TABLE_NEVER)
+        .chain(&SOURCE_NEEDS)
+        .chain(&SOURCE_NEVER)
+        .chain(&SENDS)
     {
         let facts = Facts { may: Some(rights(&[action])), ..healthy() };
         let findings = findings(&facts);
