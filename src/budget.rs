@@ -8,7 +8,7 @@ use crate::clock::{Clock, UnixMillis};
 /// The longest that one attempt of a write may take: DynamoDB answers in milliseconds, so a second is a fault.
 const WRITE_ATTEMPT_MAX: Duration = Duration::from_secs(1);
 /// The longest that a call may take: Stripe answers card payments within a few seconds.
-const CALL_MAX: Duration = Duration::from_secs(10);
+pub const CALL_MAX: Duration = Duration::from_secs(10);
 /// With less than this, or a quarter of the invocation if that is less, no call is started.
 const CALL_MIN: Duration = Duration::from_secs(1);
 

@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use order_processor::budget::Patience;
 use order_processor::clock::Clock;
 use order_processor::function;
+use order_processor::random::Random;
 use order_processor::record::{Record, Status};
+use order_processor::store::{PARKED_FROM_ATTRIBUTE, Store};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -198,4 +201,24 @@ async fn the_table_of_the_deployed_stack_expires_records() {
     // A server that does not set up the template's TTL has none at all; a wrong attribute is ours.
     println!("{ttl:?}");
     assert!(ttl.attribute_name.is_none_or(|name| name == order_processor::record::TTL_ATTRIBUTE));
+}
+
+#[tokio::test]
+#[ignore = "needs a deployed stack: make test-stack"]
+async fn parked_orders_are_counted_by_the_index_of_the_deployed_table() {
+    let stack = Deployed::connect().await;
+    let store =
+        Store::new(function::dynamodb_client(&stack.sdk), variable("ORDERS_TABLE"), Random::from_system());
+    let patience = Patience { attempt: Duration::from_secs(5), total: Duration::from_secs(15) };
+    assert_eq!(store.count_parked(patience).await.unwrap(), 0);
+    let key = s(&format!("ORDER#{}", stack.id("parked")));
+    let put = stack.table.put_item().table_name(variable("ORDERS_TABLE")).item("pk", key.clone());
+    put.item(PARKED_FROM_ATTRIBUTE, s("COMPENSATING")).send().await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while store.count_parked(patience).await.unwrap() != 1 {
+        assert!(Instant::now() < deadline, "the index does not follow the table");
+        tokio::time::sleep(POLL).await;
+    }
+    let delete = stack.table.delete_item().table_name(variable("ORDERS_TABLE")).key("pk", key);
+    delete.send().await.unwrap();
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::facts::{Attributes, Facts};
 use rights::role;
-use times::{age, dead_letters_outlive, given_up_in_time, lease, retention, visibility};
+use times::{age, batch_in_time, dead_letters_outlive, given_up_in_time, lease, retention, visibility};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
@@ -51,7 +51,7 @@ fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
     Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
 }
 
-const RULES: [(&str, Rule); 23] = [
+const RULES: [(&str, Rule); 24] = [
     ("dead-letter queue", has_dead_letter_queue),
     ("receives", receives),
     ("given up in time", given_up_in_time),
@@ -62,6 +62,7 @@ const RULES: [(&str, Rule); 23] = [
     ("visibility", visibility),
     ("partial responses", partial_responses),
     ("batch", batch),
+    ("batch in time", batch_in_time),
     ("one way to scale", one_scaling),
     ("concurrency", concurrency),
     ("orders in flight", orders_in_flight),

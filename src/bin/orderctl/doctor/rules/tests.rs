@@ -168,6 +168,7 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         (Facts { restorable: Some(false), ..healthy() }, "table", Level::Warning),
         (mapping("State", json!("Disabled")), "mapping", Level::Warning),
         (variable("ORDER_CONCURRENCY", "241"), "orders in flight", Level::Warning),
+        (variable("ORDER_CONCURRENCY", "1"), "batch in time", Level::Warning),
     ] {
         let bad: Vec<Finding> =
             findings(&facts).into_iter().filter(|finding| finding.level > Level::Unknown).collect();
@@ -195,6 +196,14 @@ fn limits_hold_to_the_last_one() {
         level(&facts, "receives")
     };
     assert_eq!((receives(5), receives(4)), (Level::Ok, Level::Error));
+    let rounds = |timeout: u64, size: u64, at_once: &str| {
+        let mut facts = variable("ORDER_CONCURRENCY", at_once);
+        facts.mapping.as_mut().unwrap()["BatchSize"] = json!(size);
+        facts.function.as_mut().unwrap()["Timeout"] = json!(timeout);
+        level(&facts, "batch in time")
+    };
+    assert_eq!((rounds(60, 96, "16"), rounds(60, 97, "16")), (Level::Ok, Level::Warning));
+    assert_eq!((rounds(3, 64, "64"), rounds(3, 65, "64")), (Level::Ok, Level::Warning));
     let in_flight = |orders: &str| level(&variable("ORDER_CONCURRENCY", orders), "orders in flight");
     assert_eq!((in_flight("240"), in_flight("241")), (Level::Ok, Level::Warning));
     let grace = |millis: &str| level(&variable("LEASE_GRACE_MS", millis), "lease");

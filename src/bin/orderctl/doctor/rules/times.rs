@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use order_processor::batch::Redelivery;
+use order_processor::budget::CALL_MAX;
 use order_processor::config::name;
 
 use super::{Verdict, advice, max_receive_count, number, variable, verdict};
@@ -79,6 +80,19 @@ pub(super) fn retention(facts: &Facts) -> Option<Verdict> {
     );
     let fix = "RETENTION_DAYS at least the queue's, the dead-letter queue's and the queue's retention again, and more than MAX_ORDER_AGE_DAYS";
     verdict(kept_days * 86_400 >= longest && age < kept_days, what, fix)
+}
+
+/// What a batch has no time for is given back untried, and each time that is a receive nearer to the last.
+pub(super) fn batch_in_time(facts: &Facts) -> Option<Verdict> {
+    let size = facts.mapping.as_ref()?["BatchSize"].as_u64()?;
+    let at_once = variable(facts, name::ORDER_CONCURRENCY, 64)?.max(1);
+    let (rounds, timeout) = (size.div_ceil(at_once), timeout(facts)?);
+    let longest = rounds * CALL_MAX.as_secs().min(timeout);
+    let what = format!(
+        "{size} orders, {at_once} at a time, take up to {longest} s while the payment provider is slow, of {timeout} s"
+    );
+    let fix = "a smaller batch, more orders at a time, or a longer timeout: what is left of a batch comes again untried, and uses up its receives";
+    advice(longest <= timeout, what, fix)
 }
 
 /// `RETENTION_DAYS` may have been smaller before, but never below what the rule above wants; what finished then is
