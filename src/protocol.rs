@@ -170,22 +170,23 @@ fn callee(workflow: &Workflow, seen: &Record) -> Option<String> {
     workflow.callee(position).map(str::to_owned)
 }
 
-/// The order at the step to which a migration leads. Nobody has called that step yet.
+/// The order at the step to which a migration leads. Nobody has called that step yet. On the way back, what is undone next
+/// follows from what was done.
 fn moved(workflow: &Workflow, owned: Record, to: &str, now: UnixMillis) -> Record {
-    let turned = owned.cancel_requested.as_ref().and_then(|_| {
-        let position = workflow.position(owned.status, to).ok()?;
-        match workflow.next(position, Event::Cancelled, &owned.outcomes).ok()? {
-            Move::Compensate(first_undo) => Some(first_undo),
-            _ => None,
-        }
-    });
     let moved = Record { key_epoch_ms: Some(now), ..owned };
-    match (turned, workflow.position(moved.status, to)) {
-        (Some(first_undo), _) => {
+    let Ok(position) = workflow.position(moved.status, to) else {
+        return Record { step: to.to_owned(), ..moved };
+    };
+    let cancelled = moved.cancel_requested.as_ref();
+    match (position, cancelled.map(|_| workflow.next(position, Event::Cancelled, &moved.outcomes))) {
+        (Position::Backward(_), _) => {
+            let next = Position::Backward(workflow.next_undo(&moved.outcomes));
+            due(workflow, moved, next)
+        }
+        (Position::Forward(_), Some(Ok(Move::Compensate(first_undo)))) => {
             turned_back(workflow, &moved, &Refusal::cancelled().to_outcome(), first_undo, now)
         }
-        (None, Ok(position)) => due(workflow, moved, position),
-        (None, Err(_)) => Record { step: to.to_owned(), ..moved },
+        (Position::Forward(_), _) => due(workflow, moved, position),
     }
 }
 

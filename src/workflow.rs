@@ -308,7 +308,7 @@ impl Workflow {
     /// The last step that left something which was not undone yet, or else the telling step. It follows from the outcomes
     /// alone: a migration may have led the order past a step, or back. Stock is not among them: it is released by the
     /// write that ends the order.
-    fn next_undo(&self, outcomes: &Outcomes) -> StepId {
+    pub fn next_undo(&self, outcomes: &Outcomes) -> StepId {
         let left = |step: &StepDef| {
             let undone = step.undo.is_some_and(|undo| outcomes.get(undo).is_some());
             step.is_undone_by_a_call() && outcomes.left_something(step.name) && !undone

@@ -94,3 +94,18 @@ fn a_key_counts_as_fresh_from_the_takeover_that_moved_the_order_to_its_step() {
     let stays = take_over(&workflow, &held(Status::InProgress, CHARGE), &claimant("me"), NOW).after;
     assert_eq!((stays.step.as_str(), stays.workflow_version, stays.key_epoch_ms), (CHARGE, 2, None));
 }
+
+#[test]
+fn on_the_way_back_a_migration_leads_to_whatever_is_to_be_undone_next() {
+    let workflow = workflow().migrated_by(&[Migration { moves: &[("unpack", REFUND)] }]);
+    let old = |outcomes: Outcomes| {
+        let outcomes = outcomes.with(REFUSAL, refusal().to_outcome());
+        Record { step: "unpack".to_owned(), outcomes, ..held(Status::Compensating, REFUND) }
+    };
+    let charged = held(Status::Compensating, REFUND).outcomes;
+    let free = charged.with(CHARGE, Outcome::nothing().at(NOW));
+    let refunded = charged.with(REFUND, Outcome::of("refund_id", "re_1"));
+    for (outcomes, next) in [(charged, REFUND), (free, TELL), (refunded, TELL)] {
+        assert_eq!(take_over(&workflow, &old(outcomes), &claimant("me"), NOW).after.step, next);
+    }
+}
