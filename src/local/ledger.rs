@@ -96,6 +96,8 @@ pub enum Invariant {
     ContentsNeverChange,
     /// At every moment: what was available = what is available + what orders hold, unfinished ones included.
     StockNeverLost,
+    /// What a version of the steps did besides is undone if the order is rejected, and only then.
+    UndoneIfRejected,
     /// When nothing disturbs them any more, messages end within a bounded number of deliveries.
     EveryMessageEnds,
 }
@@ -115,11 +117,12 @@ impl Invariant {
     ];
 
     /// Those that take an observer of the whole run.
-    pub const THROUGHOUT: [Invariant; 5] = [
+    pub const THROUGHOUT: [Invariant; 6] = [
         Invariant::FenceNeverDecreases,
         Invariant::FinishedNeverChanges,
         Invariant::ContentsNeverChange,
         Invariant::StockNeverLost,
+        Invariant::UndoneIfRejected,
         Invariant::EveryMessageEnds,
     ];
 
@@ -139,6 +142,7 @@ impl Invariant {
             Invariant::FinishedNeverChanges => "a finished record never changes",
             Invariant::ContentsNeverChange => "an order never becomes another",
             Invariant::StockNeverLost => "at every moment, stock before = stock now + reserved",
+            Invariant::UndoneIfRejected => "steps of any version undone if the order is rejected",
             Invariant::EveryMessageEnds => {
                 "every message ends, once nothing disturbs it, within a few deliveries"
             }

@@ -6,6 +6,7 @@
 //! | `chance` | all chance, from the seed, one generator for each purpose and subject |
 //! | `traffic` | what producers send |
 //! | `queue` | the queue of orders, an adversary |
+//! | `codes` | versions of the code, side by side |
 //! | `environment` | a worker: the shipped code with faults and a clock of its own |
 //! | `mischief` | which request meets which fault |
 //! | `wire` | what the workers talk to, and who watches it |
@@ -22,6 +23,7 @@
 //! run takes; DynamoDB would forget it, and the condition would then refuse what the token refuses here.
 
 mod chance;
+mod codes;
 mod course;
 mod environment;
 mod journal;
@@ -106,7 +108,7 @@ pub struct Outcome {
 }
 
 /// What a run that is large enough must have met, or it shows little.
-pub const BRANCHES: [&str; 17] = [
+pub const BRANCHES: [&str; 18] = [
     "takeovers",
     "leases lost",
     "own lost writes",
@@ -115,6 +117,7 @@ pub const BRANCHES: [&str; 17] = [
     "resumes",
     "redrives",
     "sweeps",
+    "migrations",
     "fault crash before",
     "fault crash after",
     "fault request lost",

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Dispatch;
 
 use super::chance::between;
+use super::codes::{self, Code};
 use super::environment::{Ended, Environment};
 use super::journal::Reader;
 use super::queue::Delivered;
@@ -117,7 +118,7 @@ impl Course {
             if batch.is_empty() {
                 return self.idle.push_front(place);
             }
-            let environment = place.take_environment(&self.world);
+            let environment = place.take_environment(&self.world, Code::invoked(&self.world, self.batches));
             for message in &batch {
                 let about = format!("{} receive {} to {}", message.id, message.receives, environment.name);
                 self.world.note("deliver", &about);
@@ -181,6 +182,7 @@ impl Course {
         if violations.is_empty() {
             violations = check(&world.facts());
             violations.extend(world.restless());
+            violations.extend(codes::left_over(&world));
             violations.extend((!over).then(|| Violation {
                 invariant: Invariant::EveryMessageEnds,
                 subject: "the queue".to_owned(),
@@ -203,13 +205,14 @@ impl Course {
 }
 
 impl Place {
-    /// The environment that is there, or a new one.
-    fn take_environment(&mut self, world: &Arc<World>) -> Box<Environment> {
-        match self.environment.take().filter(|environment| !environment.is_old()) {
+    /// The environment that is there, or a new one; one of another version is given no more events.
+    fn take_environment(&mut self, world: &Arc<World>, code: Code) -> Box<Environment> {
+        let fits = |environment: &Box<Environment>| !environment.is_old() && environment.code == code;
+        match self.environment.take().filter(fits) {
             Some(environment) => environment,
             None => {
                 self.generation += 1;
-                Box::new(Environment::start(world, format!("w{}.{}", self.number, self.generation)))
+                Box::new(Environment::start(world, format!("w{}.{}", self.number, self.generation), code))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::chance::{between, millis};
+use super::codes::Code;
 use super::mischief;
 use super::queue::{Delivered, MAX_RECEIVE_COUNT};
 use super::wire::{self, PAYMENTS, QUEUES, SOURCE_ARN};
@@ -30,6 +31,7 @@ const LIFE: u32 = 40;
 
 pub(super) struct Environment {
     pub(super) name: String,
+    pub(super) code: Code,
     batches: Batches,
     faults: Faults,
     clock: Clock,
@@ -45,7 +47,7 @@ pub(super) enum Ended {
 }
 
 impl Environment {
-    pub(super) fn start(world: &Arc<World>, name: String) -> Self {
+    pub(super) fn start(world: &Arc<World>, name: String, code: Code) -> Self {
         let faults = Faults::planned_by({
             let world = Arc::clone(world);
             move |passage| meet(&world, passage)
@@ -56,9 +58,9 @@ impl Environment {
         let stripe = Stripe::new(connector, PAYMENTS, StripeKey("sk_test_simulation".to_owned()));
         let clock = skewed(world, &name);
         let random = world.chance.random("function", &name);
-        let batches = function::assemble(config(), &sdk, stripe, clock.clone(), random);
-        world.note("start", &name);
-        Environment { name, batches, faults, clock, invocations: 0 }
+        let batches = code.assemble(config(), &sdk, stripe, clock.clone(), random);
+        world.note("start", &format!("{name} {code:?}"));
+        Environment { name, code, batches, faults, clock, invocations: 0 }
     }
 
     /// Whether Lambda would take a new one for the next event.

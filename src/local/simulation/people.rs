@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chance::between;
+use super::codes::Code;
 use super::queue::Delivered;
 use super::world::World;
 use super::{DAY, START, wire};
@@ -16,10 +17,7 @@ use crate::local::stack::TABLE;
 use crate::order::OrderId;
 use crate::protocol::{self, Statement, Write, Written};
 use crate::record::{Outcome, Record, Status};
-use crate::services::{
-    self,
-    payment::{self, PAYMENT_ID},
-};
+use crate::services::payment::{self, PAYMENT_ID};
 use crate::store::Store;
 
 /// Nothing delays people.
@@ -183,7 +181,7 @@ async fn write(store: &Store, write: &Write) -> Option<Record> {
 async fn cancel(world: &Arc<World>, id: &str) {
     let store = store(world);
     let Some(seen) = find(&store, id).await else { return };
-    if let Ok(cancel) = protocol::cancel(&services::workflow(), &seen, "customer", world.now())
+    if let Ok(cancel) = protocol::cancel(&Code::Third.workflow(), &seen, "customer", world.now())
         && write(&store, &cancel).await.is_some()
     {
         world.journal().count("cancellations");
@@ -196,7 +194,7 @@ async fn resume(world: &Arc<World>, id: &str) {
     let store = store(world);
     let parked = find(&store, id).await.filter(|record| record.status == Status::Parked);
     let Some(mut seen) = parked else { return };
-    let (workflow, now) = (services::workflow(), world.now());
+    let (workflow, now) = (Code::Third.workflow(), world.now());
     if let Ok(mark) = protocol::mark(&workflow, &seen, payment::STEP.name, charged(world, id), now) {
         world.journal().count("marks");
         seen = write(&store, &mark).await.unwrap_or(seen);

@@ -18,7 +18,7 @@ pub(super) struct Outgoing {
 }
 
 /// From one order to the next.
-const SPACING: Duration = Duration::from_millis(200);
+pub(super) const SPACING: Duration = Duration::from_millis(200);
 const PLENTY: [(&str, u64); 4] = [("cap", 1500), ("mug", 1299), ("shirt", 2500), ("tote", 900)];
 const SCARCE: &str = "poster";
 

@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::chance::between;
+use super::codes;
 use super::world::World;
 use crate::local::connector;
 use crate::local::dynamodb;
@@ -21,7 +22,7 @@ use crate::local::receiver::{Deliveries, KEY_ATTRIBUTE};
 use crate::local::server::Answer;
 use crate::local::sqs;
 use crate::local::stack::TABLE;
-use crate::record::Record;
+use crate::record::{Record, Status};
 
 pub(super) const SOURCE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:orders";
 /// The queues' URLs are this and a name.
@@ -123,8 +124,22 @@ impl World {
         let about =
             format!("{} {} at {} fence {}", record.order_id(), record.status, record.step, record.fence.0);
         self.note("write", &about);
+        self.count_migration(change, record);
         if change == Change::Parked {
             self.parked(record.order_id());
+        }
+    }
+
+    /// A takeover by a newer version of the code, or a cancellation that it kept.
+    fn count_migration(&self, change: Change, record: &Record) {
+        let mut versions = self.versions();
+        let before = versions.insert(record.pk.clone(), record.workflow_version);
+        if change == Change::Claimed || before.is_none_or(|before| before == record.workflow_version) {
+            return;
+        }
+        self.journal().count("migrations");
+        if record.cancel_requested.is_some() && record.status == Status::Compensating {
+            self.journal().count("migrations of cancelled orders");
         }
     }
 
@@ -186,6 +201,7 @@ impl World {
         match queue {
             "warehouse" => keep(&mut books.shipments, key, body),
             "notifications" => keep(&mut books.notifications, key, body),
+            codes::OTHERS => keep(&mut books.others, key, body),
             _ => {
                 let (source_message_id, reason) = (attribute("source_message_id"), attribute("reason"));
                 drop(books);

@@ -42,6 +42,8 @@ pub(super) struct World {
     mischief: Mutex<Mischief>,
     agenda: Mutex<Agenda>,
     books: Mutex<Books>,
+    /// Of the workflow, by the key of the order's record.
+    versions: Mutex<BTreeMap<String, u32>>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -51,6 +53,8 @@ pub(super) struct Books {
     pub(super) out_of_window: BTreeSet<String>,
     pub(super) shipments: Deliveries,
     pub(super) notifications: Deliveries,
+    /// What those were asked for who check, pack and invoice.
+    pub(super) others: Deliveries,
     pub(super) dead_letters: Vec<DeadLetter>,
     /// Deliveries since the faults stopped, by message.
     pub(super) calm: BTreeMap<String, u32>,
@@ -77,6 +81,7 @@ impl World {
             mischief: Mutex::new(Mischief::new(chance, plan.faults, plan.only_faults.clone())),
             agenda: Mutex::default(),
             books: Mutex::default(),
+            versions: Mutex::default(),
             plan,
         }
     }
@@ -103,6 +108,10 @@ impl World {
 
     pub(super) fn agenda(&self) -> MutexGuard<'_, Agenda> {
         locked(&self.agenda)
+    }
+
+    pub(super) fn versions(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        locked(&self.versions)
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
