@@ -10,6 +10,7 @@
 //! | `environment` | a worker: the shipped code with faults and a clock of its own |
 //! | `mischief` | which request meets which fault |
 //! | `wire` | what the workers talk to, and who watches it |
+//! | `provider` | what goes wrong at the payment provider |
 //! | `people` | customers who cancel, operators who redrive and resume, the sweeper |
 //! | `course` | the run itself |
 //! | `shrink` | a failure made small |
@@ -29,6 +30,7 @@ mod environment;
 mod journal;
 mod mischief;
 mod people;
+mod provider;
 mod queue;
 mod shrink;
 mod traffic;
@@ -108,7 +110,7 @@ pub struct Outcome {
 }
 
 /// What a run that is large enough must have met, or it shows little.
-pub const BRANCHES: [&str; 18] = [
+pub const BRANCHES: [&str; 23] = [
     "takeovers",
     "leases lost",
     "own lost writes",
@@ -127,6 +129,11 @@ pub const BRANCHES: [&str; 18] = [
     "fault throttle",
     "fault transaction conflict",
     "fault freeze",
+    "provider troubles",
+    "searches of the past",
+    "payments given up",
+    "refunds waited for",
+    "keys refused",
 ];
 
 impl Plan {

@@ -303,6 +303,23 @@ async fn a_payment_is_canceled_unless_it_is_decided() {
 }
 
 #[tokio::test]
+async fn a_charge_comes_to_what_a_script_says_and_later_to_something_else() {
+    let world = World::new();
+    let minute = Duration::from_secs(60);
+    let script = Scripted::comes_to(PaymentStatus::Processing).and_later(minute, PaymentStatus::Succeeded);
+    world.provider.answer_next("key", script);
+    let first = world.charge("key", CHARGE).await;
+    assert_eq!((first.status, &first.body["status"]), (200, &json!("processing")));
+    assert!(world.provider.ledger().charges_of("ord-1").is_empty());
+    world.pass(minute);
+    let repeat = world.charge("key", CHARGE).await;
+    assert_eq!((repeat.replayed, &repeat.body["status"]), (true, &json!("processing")));
+    let itself = world.get(&format!("/v1/payment_intents/{}", first.body["id"].as_str().unwrap())).await;
+    assert_eq!(itself.body["status"], "succeeded");
+    assert_eq!(world.provider.ledger().charges_of("ord-1").len(), 1);
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_401_and_another_is_as_good_as_before() {
     let world = World::new();
     world.provider.revoke("sk_test_other");

@@ -13,6 +13,7 @@ use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs as sqs;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use futures_util::FutureExt;
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
@@ -42,6 +43,8 @@ use warehouse::{AskForShipment, RefusingWarehouse};
 const START: UnixMillis = UnixMillis(1_795_482_001_123);
 /// The function's timeout.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// The payment provider's API key that workers start with.
+pub const API_KEY: &str = "sk_test_1";
 pub const SOURCE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:orders";
 
 pub struct World {
@@ -53,6 +56,8 @@ pub struct World {
     pub variables: BTreeMap<&'static str, String>,
     /// Where shipments are asked for, if not by a message to the warehouse's queue.
     pub warehouse: Option<RefusingWarehouse>,
+    /// The payment provider's API key that a worker finds in the secret when it reads it again.
+    pub secret: Option<&'static str>,
     /// How the workflow of its workers came about.
     pub migrations: &'static [Migration],
     /// The chance that its workers draw from.
@@ -166,7 +171,7 @@ impl World {
         let mut variables = BTreeMap::from([
             ("ORDERS_TABLE", TABLE.to_owned()),
             ("PAYMENT_PROVIDER", "stripe".to_owned()),
-            ("STRIPE_API_KEY", "sk_test_1".to_owned()),
+            ("STRIPE_API_KEY", API_KEY.to_owned()),
         ]);
         for (variable, name) in [
             ("DEAD_LETTER_QUEUE_URL", "orders-dlq"),
@@ -184,6 +189,7 @@ impl World {
             sqs,
             variables,
             warehouse: None,
+            secret: None,
             migrations: &[],
             chance: Random::from_system(),
             aws,
@@ -221,7 +227,7 @@ impl World {
         let sdk = self.aws.sdk_config(connector.clone()).into_builder();
         let sdk = sdk.retry_config(function::retries()).build();
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
-        let stripe = Stripe::new(connector.clone(), "http://payments.invalid", StripeKey("sk_test_1".into()));
+        let stripe = self.stripe(connector.clone());
         let (clock, random) = (self.clock.clone(), self.chance.clone());
         if self.warehouse.is_none() && self.migrations.is_empty() {
             return function::assemble(config, &sdk, stripe, clock, random);
@@ -238,6 +244,17 @@ impl World {
         };
         let steps = steps.migrated_by(self.migrations);
         function::assemble_with(config, function::dynamodb_client(&sdk), sqs, steps, clock, random)
+    }
+
+    fn stripe(&self, connector: SharedHttpConnector) -> Stripe {
+        let (base, key) = ("http://payments.invalid", StripeKey(API_KEY.to_owned()));
+        match self.secret {
+            Some(secret) => {
+                let read = move || std::future::ready(Ok(StripeKey(secret.to_owned()))).boxed();
+                Stripe::reading_again(connector, base, key, read)
+            }
+            None => Stripe::new(connector, base, key),
+        }
     }
 
     /// Everything that a worker can reach.

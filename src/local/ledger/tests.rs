@@ -41,6 +41,7 @@ fn payment(id: &str, amount: u64) -> Payment {
         payment_method: "pm_card_visa".to_owned(),
         status: PaymentStatus::Succeeded,
         created: UnixMillis(1),
+        settles: None,
     }
 }
 

@@ -138,6 +138,7 @@ pub(super) fn charge(ledger: &mut Ledger, call: &Call, now: UnixMillis) -> Execu
         payment_method: method.to_owned(),
         status,
         created: now,
+        settles: None,
     };
     let mut intent = intent(&payment);
     intent["metadata"] = call.metadata();
@@ -259,7 +260,7 @@ pub(super) fn cancel(ledger: &mut Ledger, id: &str) -> Execution {
         let message = "You cannot cancel this PaymentIntent because of its status.".to_owned();
         return Execution::refused(Reply::unexpected_state(message, intent(payment)));
     }
-    payment.status = PaymentStatus::Canceled;
+    (payment.status, payment.settles) = (PaymentStatus::Canceled, None);
     Execution { reply: Reply::ok(intent(payment)), kept: true, takes: Duration::ZERO }
 }
 
@@ -269,7 +270,7 @@ impl Execution {
     }
 }
 
-fn intent(payment: &Payment) -> Value {
+pub(super) fn intent(payment: &Payment) -> Value {
     let charged = payment.status == PaymentStatus::Succeeded;
     json!({
         "id": payment.payment_id,

@@ -36,6 +36,9 @@ pub struct Payment {
     pub status: PaymentStatus,
     /// When it was made.
     pub created: UnixMillis,
+    /// What will become of it, and when.
+    #[serde(skip)]
+    pub(in crate::local) settles: Option<(UnixMillis, PaymentStatus)>,
 }
 
 /// Stripe's name for where a payment stands.
@@ -134,8 +137,20 @@ impl Ledger {
         self.payments.iter().find(|payment| payment.payment_id == payment_id)
     }
 
-    /// Every refund becomes what it has become by now.
+    /// The payment that was made under this idempotency key.
+    pub(super) fn payment_under(&mut self, key: Option<&str>) -> Option<&mut Payment> {
+        self.payments.iter_mut().find(|payment| key.is_some() && payment.idempotency_key.as_deref() == key)
+    }
+
+    /// Every payment and refund becomes what it has become by now.
     pub(super) fn settle(&mut self, now: UnixMillis) {
+        for payment in &mut self.payments {
+            if let Some((at, status)) = payment.settles
+                && at <= now
+            {
+                (payment.status, payment.settles) = (status, None);
+            }
+        }
         for refund in &mut self.refunds {
             if let Some((at, status)) = refund.settles
                 && at <= now

@@ -1,10 +1,13 @@
 //! Answers that a test forces upon the provider.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::api::Call;
+use super::api::{Call, intent};
+use super::ledger::PaymentStatus;
 use super::reply::Reply;
 use super::{Ending, State};
 use crate::clock::UnixMillis;
@@ -22,6 +25,7 @@ enum Kind {
     Reply(Box<Reply>),
     Cut,
     Hang,
+    Payment { status: PaymentStatus, later: Option<(Duration, PaymentStatus)> },
 }
 
 impl Scripted {
@@ -32,6 +36,19 @@ impl Scripted {
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("an HTTP status");
         Scripted::unapplied(Kind::Reply(Box::new(Reply::usual(status))))
+    }
+
+    /// The charge is carried out, and its payment comes to this status: the answer says so, and so does every repeat.
+    pub fn comes_to(status: PaymentStatus) -> Self {
+        Scripted { applied: true, stored: true, kind: Kind::Payment { status, later: None } }
+    }
+
+    /// After so long, the payment comes to this status.
+    pub fn and_later(mut self, after: Duration, end: PaymentStatus) -> Self {
+        if let Kind::Payment { later, .. } = &mut self.kind {
+            *later = Some((after, end));
+        }
+        self
     }
 
     /// The connection is closed without an answer.
@@ -85,6 +102,18 @@ impl Scripted {
                     state.keep(call, &reply, now, Instant::now());
                 }
                 Ending::Reply(*reply)
+            }
+            Kind::Payment { status, later } => {
+                match state.ledger.payment_under(call.idempotency_key.as_deref()) {
+                    Some(payment) => {
+                        payment.status = status;
+                        payment.settles = later.map(|(after, end)| (now + after, end));
+                        let reply = Reply::ok(intent(payment));
+                        state.keep(call, &reply, now, Instant::now());
+                        Ending::Reply(reply)
+                    }
+                    None => Ending::Reply(Reply::usual(StatusCode::BAD_REQUEST)),
+                }
             }
             Kind::Cut => Ending::Cut,
             Kind::Hang => Ending::Hang,

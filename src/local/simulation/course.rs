@@ -15,7 +15,7 @@ use super::environment::{Ended, Environment};
 use super::journal::Reader;
 use super::queue::Delivered;
 use super::world::World;
-use super::{DAY, Outcome, Plan, START, people, traffic};
+use super::{DAY, Outcome, Plan, START, people, provider, traffic};
 use crate::clock::UnixMillis;
 use crate::local::ledger::{Invariant, Violation, check};
 use crate::local::resources::create_table;
@@ -72,6 +72,7 @@ async fn prepare(world: &Arc<World>) {
     let cancelled = cancelled
         .filter_map(|number| Some((traffic::order_id(number), traffic::cancelled_at(chance, number)?)));
     people::plan(world, cancelled);
+    provider::prepare(world);
 }
 
 impl Course {

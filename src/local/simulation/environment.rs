@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use serde_json::{Value, json};
 
 use super::chance::{between, millis};
 use super::codes::Code;
 use super::mischief;
+use super::provider;
 use super::queue::{Delivered, MAX_RECEIVE_COUNT};
 use super::wire::{self, PAYMENTS, QUEUES, SOURCE_ARN};
 use super::world::World;
@@ -55,7 +57,7 @@ impl Environment {
         let connector = faults.wrap(wire::connector(world, &name));
         let sdk =
             world.aws.sdk_config(connector.clone()).into_builder().retry_config(function::retries()).build();
-        let stripe = Stripe::new(connector, PAYMENTS, StripeKey("sk_test_simulation".to_owned()));
+        let stripe = stripe(world, connector);
         let clock = skewed(world, &name);
         let random = world.chance.random("function", &name);
         let batches = code.assemble(config(), &sdk, stripe, clock.clone(), random);
@@ -104,11 +106,20 @@ impl Environment {
     }
 }
 
+/// With the key that is in the secret now, and the one that is there when it is read again.
+fn stripe(world: &Arc<World>, connector: SharedHttpConnector) -> Stripe {
+    let world = Arc::clone(world);
+    let secret = move || StripeKey(provider::api_key(*world.key_number()));
+    let now = secret();
+    Stripe::reading_again(connector, PAYMENTS, now, move || Box::pin(std::future::ready(Ok(secret()))))
+}
+
 fn meet(world: &World, passage: &Passage) -> Option<Fault> {
     // The SDK's jitter comes from the thread's generator; whatever drew from it before does not matter after this.
     fastrand::seed(world.chance.number("jitter", &world.now().0.to_string()));
     let faulty = world.is_faulty();
-    let (name, fault) = world.mischief().decide(passage, faulty)?;
+    let payer = world.payer(&passage.operation);
+    let (name, fault) = world.mischief().decide(passage, payer, faulty)?;
     let kind = mischief::kind(fault);
     world.journal().count(&format!("fault {kind}"));
     world.note("fault", &format!("{kind} {name}"));

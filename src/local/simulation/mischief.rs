@@ -46,9 +46,20 @@ impl Mischief {
         (hit && self.happens(&name)).then_some(name)
     }
 
-    /// The fault that this request meets.
-    pub(super) fn decide(&mut self, passage: &Passage, faulty: bool) -> Option<(String, Fault)> {
-        let (subject, what) = (subject(passage), short(&passage.operation));
+    /// Whether this happens, which happens in every run with faults.
+    pub(super) fn surely(&mut self, subject: &str, what: &str) -> bool {
+        let name = self.name(subject, what);
+        self.happens(&name)
+    }
+
+    /// The fault that this request meets. `payer` is the order that a payment's own path stands for.
+    pub(super) fn decide(
+        &mut self,
+        passage: &Passage,
+        payer: Option<String>,
+        faulty: bool,
+    ) -> Option<(String, Fault)> {
+        let (subject, what) = (payer.unwrap_or_else(|| subject(passage)), short(&passage.operation));
         let name = self.name(&subject, what);
         let fault = self.fault(&subject, what, &name).filter(|fault| fault.applies_to(&passage.operation))?;
         (faulty && self.happens(&name)).then_some((name, fault))
@@ -122,6 +133,10 @@ fn short(operation: &str) -> &str {
         "POST /v1/payment_intents" => "charge",
         "POST /v1/refunds" => "refund",
         "GET /v1/payment_intents/search" => "search",
+        "GET /v1/refunds" => "refunds",
+        other if other.ends_with("/cancel") => "cancel",
+        other if other.starts_with("GET /v1/payment_intents/") => "payment",
+        other if other.starts_with("GET /v1/refunds/") => "refunded",
         other => other.rsplit(' ').next().unwrap_or(other),
     }
 }

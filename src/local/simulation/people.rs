@@ -1,7 +1,7 @@
 //! What people do meanwhile: customers cancel, operators redrive dead letters and resume parked orders, and DynamoDB
 //! deletes what has expired. Everything goes through the protocol's own writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::clock::UnixMillis;
 use crate::local::ledger::DeadLetter;
 use crate::local::stack::TABLE;
 use crate::order::OrderId;
-use crate::protocol::{self, Statement, Write, Written};
-use crate::record::{Outcome, Record, Status};
-use crate::services::payment::{self, PAYMENT_ID};
+use crate::protocol::{self, Write, Written};
+use crate::record::{Record, Status};
+use crate::services::payment;
 use crate::store::Store;
 
 /// Nothing delays people.
@@ -43,6 +43,8 @@ pub(super) enum Act {
     Redrive(Delivered),
     SendAgain(DeadLetter),
     Sweep,
+    RevokeKey,
+    RenewKey,
 }
 
 impl Agenda {
@@ -158,6 +160,8 @@ pub(super) async fn act(world: &Arc<World>, act: Act) {
         Act::Redrive(message) => world.redrive(&message),
         Act::SendAgain(letter) => world.send_as(&letter.source_message_id, &letter.body),
         Act::Sweep => world.sweep(),
+        Act::RevokeKey => world.revoke_key(),
+        Act::RenewKey => world.renew_key(),
     }
 }
 
@@ -195,7 +199,14 @@ async fn resume(world: &Arc<World>, id: &str) {
     let parked = find(&store, id).await.filter(|record| record.status == Status::Parked);
     let Some(mut seen) = parked else { return };
     let (workflow, now) = (Code::Third.workflow(), world.now());
-    if let Ok(mark) = protocol::mark(&workflow, &seen, payment::STEP.name, charged(world, id), now) {
+    let stated = match seen.step.as_str() {
+        step if step == payment::STEP.name => world.charged(id),
+        step if Some(step) == payment::STEP.undo => world.refunded(id),
+        _ => None,
+    };
+    if let Some(statement) = stated
+        && let Ok(mark) = protocol::mark(&workflow, &seen, &seen.step, statement, now)
+    {
         world.journal().count("marks");
         seen = write(&store, &mark).await.unwrap_or(seen);
     }
@@ -211,16 +222,5 @@ async fn resume(world: &Arc<World>, id: &str) {
     {
         world.note("resume", id);
         world.send_as(&format!("r-{id}"), &message);
-    }
-}
-
-/// What the provider's books say of the order's charge.
-fn charged(world: &World, id: &str) -> Statement {
-    let ledger = world.payments.ledger();
-    let charges: BTreeSet<&str> =
-        ledger.charges_of(id).iter().map(|charge| charge.payment_id.as_str()).collect();
-    match charges.first() {
-        Some(payment_id) => Statement::Done(Outcome::of(PAYMENT_ID, *payment_id)),
-        None => Statement::NotDone,
     }
 }

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::chance::{Chance, between};
-use super::{DAY, START};
+use super::{DAY, START, provider};
 use crate::clock::UnixMillis;
 
 /// A message and when it is sent.
@@ -53,7 +53,11 @@ pub(super) fn cancelled_at(chance: Chance, number: u32) -> Option<UnixMillis> {
 pub(super) fn messages(chance: Chance, number: u32) -> Vec<Outgoing> {
     let random = &mut chance.of("traffic", &order_id(number));
     let sent = sent_at(number);
-    let order = order(number, sent, random);
+    let mut order = order(number, sent, random);
+    let is_cancelled = cancelled_at(chance, number).is_some();
+    if let Some(card) = provider::card_to_refund(chance, &order_id(number), is_cancelled) {
+        order["payment_method"] = json!(card);
+    }
     let mut messages = vec![(order.to_string(), sent)];
     let mut also = |random: &mut Rng, percent: u64, body: String| {
         if random.u64(0..100) < percent {
@@ -74,7 +78,7 @@ pub(super) fn messages(chance: Chance, number: u32) -> Vec<Outgoing> {
     named.map(|((body, at), nth)| Outgoing { id: format!("m-{number}-{nth}"), body, at }).collect()
 }
 
-fn sent_at(number: u32) -> UnixMillis {
+pub(super) fn sent_at(number: u32) -> UnixMillis {
     START + SPACING * number
 }
 

@@ -72,7 +72,7 @@ async fn answer(world: &Arc<World>, mut request: http::Request<Bytes>) -> Answer
         let body = serde_json::from_slice(request.body()).unwrap_or_default();
         return Ok(world.queues(operation, &body));
     }
-    world.payments.answer(request).await
+    world.pay(request).await
 }
 
 impl World {

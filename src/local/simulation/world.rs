@@ -19,8 +19,8 @@ use crate::local::payment_provider::PaymentProvider;
 use crate::local::receiver::Deliveries;
 use crate::order::Order;
 
-/// Stripe's search shows a payment after "under a minute".
-const SEARCH_LAG: Duration = Duration::from_secs(50);
+/// Settled by the third delivery that looks, and so within what a calm queue needs.
+const REFUND_TAKES: Duration = Duration::from_secs(10);
 /// Orders older than this may be too old for a worker whose clock is ahead; the function's own limit is 21 days.
 const OLD: Duration = Duration::from_secs(21 * 24 * 3600 - 60);
 /// Likewise of the hour that a producer's clock may be ahead.
@@ -44,6 +44,8 @@ pub(super) struct World {
     books: Mutex<Books>,
     /// Of the workflow, by the key of the order's record.
     versions: Mutex<BTreeMap<String, u32>>,
+    /// Which API key of the provider is in the secret.
+    key: Mutex<u32>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -73,7 +75,7 @@ impl World {
         World {
             chance,
             aws: EmbeddedAws::in_process(clock.clone()),
-            payments: PaymentProvider::new(clock.clone()).with_search_lag(SEARCH_LAG),
+            payments: PaymentProvider::new(clock.clone()).with_refunds_taking(REFUND_TAKES),
             clock,
             journal: Mutex::new(journal),
             queue: Mutex::default(),
@@ -82,6 +84,7 @@ impl World {
             agenda: Mutex::default(),
             books: Mutex::default(),
             versions: Mutex::default(),
+            key: Mutex::default(),
             plan,
         }
     }
@@ -112,6 +115,10 @@ impl World {
 
     pub(super) fn versions(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
         locked(&self.versions)
+    }
+
+    pub(super) fn key_number(&self) -> MutexGuard<'_, u32> {
+        locked(&self.key)
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {

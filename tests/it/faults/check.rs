@@ -68,7 +68,7 @@ fn ended(world: &World, end: &End, record: &Record, wrong: &mut Vec<String>) {
     let status = if end.rejected.is_some() { Status::Rejected } else { Status::Completed };
     let reason = record.outcomes.refusal().map(|refusal| refusal.reason);
     let ledger = world.payments.ledger();
-    let (charges, refunds) = (ledger.charges_of(end.order).len(), ledger.refunds_of(end.order).len());
+    let (charges, refunds) = (ledger.charges_of(end.order).len(), ledger.settled_refunds_of(end.order).len());
     if (record.status, reason, charges, refunds) != (status, end.rejected, end.charges, end.refunds) {
         wrong.push(format!(
             "{end:?} was expected, but it is {} {reason:?} with {charges} charges and {refunds} refunds",

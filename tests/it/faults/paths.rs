@@ -23,6 +23,8 @@ pub struct Path {
     pub provider_down_for: Option<&'static str>,
     /// Where a worker of an earlier version of the code left `ord-1`.
     pub left_by_old_code: Option<Left>,
+    /// What else the payment provider does.
+    pub provider: Provider,
     /// How each order ends.
     pub ends: &'static [End],
 }
@@ -40,6 +42,20 @@ pub struct Left {
 /// The old code checked an order for fraud before it was charged, and packed it before it was shipped.
 const NO_MORE: &[Migration] =
     &[Migration { moves: &[("check_fraud", "charge_payment"), ("pack_order", "dispatch_shipment")] }];
+
+/// What the payment provider does that it seldom does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    Usual,
+    /// It charges, and stores an error under the key; its search shows what the payment was before.
+    StoredError,
+    /// The payment waits for somebody to confirm it.
+    Unconfirmed,
+    /// The API key that workers start with is revoked, and another is in the secret.
+    RevokedKey,
+    /// The refund is settled between two deliveries, by the card one way or the other.
+    LateRefund,
+}
 
 /// How an order ends.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +88,7 @@ pub const HAPPY: Path = Path {
     shipment_refused: false,
     provider_down_for: None,
     left_by_old_code: None,
+    provider: Provider::Usual,
     ends: &[COMPLETED],
 };
 
@@ -89,7 +106,7 @@ pub const OUT_OF_STOCK: Path = Path {
     ..HAPPY
 };
 
-pub static PATHS: [Path; 12] = [
+pub static PATHS: [Path; 17] = [
     HAPPY,
     Path {
         name: "free",
@@ -155,6 +172,31 @@ pub static PATHS: [Path; 12] = [
             End { order: "ord-2", ..COMPLETED },
             End { order: "ord-3", ..rejected(Reason::UnknownSku) },
         ],
+        ..HAPPY
+    },
+    Path { name: "stored-error", provider: Provider::StoredError, ..HAPPY },
+    Path {
+        name: "unconfirmed",
+        provider: Provider::Unconfirmed,
+        ends: &[rejected(Reason::PaymentDeclined)],
+        ..HAPPY
+    },
+    Path { name: "revoked-key", provider: Provider::RevokedKey, ..HAPPY },
+    Path {
+        name: "late-refund",
+        messages: || one_with("/payment_method", json!("pm_card_pendingRefund")),
+        shipment_refused: true,
+        provider: Provider::LateRefund,
+        ends: &[refunded(Reason::ShipmentRefused)],
+        ..HAPPY
+    },
+    // It is parked, and an operator pays the customer back.
+    Path {
+        name: "failed-refund",
+        messages: || one_with("/payment_method", json!("pm_card_pendingRefundFail")),
+        shipment_refused: true,
+        provider: Provider::LateRefund,
+        ends: &[refunded(Reason::ShipmentRefused)],
         ..HAPPY
     },
 ];

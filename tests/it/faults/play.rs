@@ -9,21 +9,21 @@ use std::time::Duration;
 use order_processor::budget::Budget;
 use order_processor::clock::UnixMillis;
 use order_processor::local::faults::{Fault, Faults, Passage};
-use order_processor::local::payment_provider::Scripted;
+use order_processor::local::payment_provider::{PaymentStatus, Scripted, Shown};
 use order_processor::order::Order;
-use order_processor::protocol::{self, Claimant, Written};
+use order_processor::protocol::{self, Claimant, Statement, Write, Written};
 use order_processor::random::Random;
-use order_processor::record::{Owner, Record};
-use order_processor::services;
+use order_processor::record::{Outcome, Owner, Record};
+use order_processor::services::{self, payment};
 use order_processor::store::Store;
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
-use super::paths::{LAST_RECEIVE, Left};
+use super::paths::{LAST_RECEIVE, Left, Provider};
 use super::watch::Watch;
 use crate::local_world::TABLE;
 use crate::world::warehouse::RefusingWarehouse;
-use crate::world::{Message, Outcome, TIMEOUT, World, order_json, raw};
+use crate::world::{API_KEY, Message, Outcome as Delivered, TIMEOUT, World, order_json, raw};
 
 /// Past every lease: the function's timeout and the grace, and a little.
 const PAST_THE_LEASE: Duration = Duration::from_secs(20);
@@ -48,12 +48,12 @@ pub struct Play {
 struct Worker {
     messages: Vec<Message>,
     process: Faults,
-    run: Pin<Box<dyn Future<Output = Outcome>>>,
+    run: Pin<Box<dyn Future<Output = Delivered>>>,
 }
 
 /// How a worker's life can end.
 enum End {
-    Answered(Outcome),
+    Answered(Delivered),
     Died,
     Froze(Worker),
 }
@@ -67,9 +67,7 @@ impl Play {
         fastrand::seed(1);
         world.chance = Random::from_seed(1);
         world.warehouse = case.path.shipment_refused.then(RefusingWarehouse::default);
-        if let Some(order) = case.path.provider_down_for {
-            world.payments.answer_next(order, Scripted::status(503));
-        }
+        prepare_provider(&mut world, case);
         if let Some(left) = case.path.left_by_old_code {
             world.migrations = left.migrations;
             leave(&world, left).await;
@@ -150,7 +148,7 @@ impl Play {
 
     /// What is delivered again. A message is deleted only if its order is settled, and in a group only after those
     /// before it.
-    fn answered(&mut self, messages: &[Message], outcome: Outcome) -> Vec<Message> {
+    fn answered(&mut self, messages: &[Message], outcome: Delivered) -> Vec<Message> {
         let (failed, deleted): (Vec<_>, Vec<_>) =
             messages.iter().cloned().partition(|message| outcome.failed.contains(&message.id));
         for message in &deleted {
@@ -180,14 +178,36 @@ impl Play {
 
     /// What an operator writes when the fault is over that parked an order; the message that is to be sent then.
     pub async fn write_resume(&self, order: &str) -> String {
-        let parked = self.world.record(order).await.unwrap();
+        let mut parked = self.world.record(order).await.unwrap();
+        let now = self.world.clock.now();
+        if let Some(refunded) = self.refund_by_hand(&parked) {
+            let undo = payment::STEP.undo.unwrap();
+            let mark =
+                protocol::mark(&services::workflow(), &parked, undo, Statement::Done(refunded), now).unwrap();
+            self.write(&mark).await;
+            parked = self.world.record(order).await.unwrap();
+        }
+        let resume = protocol::resume(&parked, now).unwrap().expect("a parked order is written first");
+        self.write(&resume).await;
+        parked.order.unwrap()
+    }
+
+    /// What is done about a refund that failed: the customer is paid back at the provider's desk.
+    fn refund_by_hand(&self, parked: &Record) -> Option<Outcome> {
+        let ledger = self.world.payments.ledger();
+        let failed = ledger.refunds_of(parked.order_id()).iter().any(|refund| !refund.status.holds());
+        let settled = ledger.settled_refunds_of(parked.order_id());
+        let due = Some(parked.step.as_str()) == payment::STEP.undo && failed && settled.is_empty();
+        let payment_id = parked.outcomes.text(payment::PAYMENT_ID).filter(|_| due)?;
+        Some(Outcome::of("refund_id", self.world.payments.refund_by_hand(payment_id)?))
+    }
+
+    async fn write(&self, write: &Write) {
         let clock = &self.world.clock;
-        let write = protocol::resume(&parked, clock.now()).unwrap().expect("a parked order is written first");
         let store = Store::new(self.world.table.clone(), TABLE, Random::from_seed(0));
         let patience = Budget::until(clock.now() + TIMEOUT, clock.clone()).write();
-        let written = store.write(&write, patience).await.unwrap();
+        let written = store.write(write, patience).await.unwrap();
         assert!(matches!(written, Written::Applied(_)), "{written:?}");
-        parked.order.unwrap()
     }
 }
 
@@ -229,6 +249,31 @@ async fn leave(world: &World, left: Left) {
         .put(&Record { step: left.step.to_owned(), workflow_version: 1, cancel_requested, ..reserved })
         .await;
     world.stock("mug", 8).await;
+}
+
+/// Less than the time between two deliveries.
+const REFUND_TAKES: Duration = Duration::from_secs(10);
+
+fn prepare_provider(world: &mut World, case: &Case) {
+    if let Some(order) = case.path.provider_down_for {
+        world.payments.answer_next(order, Scripted::status(503));
+    }
+    let charge = |script| world.payments.answer_next("ord-1:charge_payment", script);
+    match case.path.provider {
+        Provider::Usual => {}
+        Provider::StoredError => {
+            charge(Scripted::status(500).stored().applied());
+            world.payments.search_shows(|_, _| Shown::As(PaymentStatus::RequiresPaymentMethod));
+        }
+        Provider::Unconfirmed => charge(Scripted::comes_to(PaymentStatus::RequiresAction)),
+        Provider::RevokedKey => {
+            world.payments.revoke(API_KEY);
+            world.secret = Some("sk_test_2");
+        }
+        Provider::LateRefund => {
+            world.payments = world.payments.clone().with_refunds_taking(REFUND_TAKES);
+        }
+    }
 }
 
 /// The faults of `case`. In front of each request about a record that is looked at, and somebody may cancel.

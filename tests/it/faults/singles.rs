@@ -4,7 +4,7 @@ use order_processor::local::faults::Fault;
 
 use super::branch::Branch;
 use super::case::{Case, kinds};
-use super::paths::{PATHS, Path};
+use super::paths::{PATHS, Path, Provider};
 use super::sweep::{Played, Tally, play, play_all};
 use crate::evidence::{Section, thorough};
 
@@ -44,8 +44,9 @@ fn outages(path: Path) -> Vec<Case> {
     each_request_after(&played, 0, OUTAGES.into_iter(), from)
 }
 
-/// In a quick run a batch of several orders, which is long, has every so many of its faults.
-const QUICK_BATCH_STRIDE: usize = 3;
+/// In a quick run a batch of several orders, and an order that the provider gives trouble, both of which are long, have
+/// every so many of their faults.
+const QUICK_LONG_STRIDE: usize = 3;
 /// And every path every so many of its outages.
 const QUICK_OUTAGE_STRIDE: usize = 9;
 
@@ -59,7 +60,8 @@ fn whatever_happens_at_any_request_the_order_takes_effect_once() {
     let singles: Vec<Case> = PATHS
         .into_iter()
         .flat_map(|path| {
-            in_a_quick_run(single_faults(path), if path.ends.len() > 1 { QUICK_BATCH_STRIDE } else { 1 })
+            let is_long = path.ends.len() > 1 || path.provider != Provider::Usual;
+            in_a_quick_run(single_faults(path), if is_long { QUICK_LONG_STRIDE } else { 1 })
         })
         .collect();
     let outages = in_a_quick_run(PATHS.into_iter().flat_map(outages).collect(), QUICK_OUTAGE_STRIDE);
@@ -73,7 +75,7 @@ fn whatever_happens_at_any_request_the_order_takes_effect_once() {
     section.line(format!("outages, the same fault on {OUTAGE} requests in a row: {} cases", outages.len()));
     if !thorough() {
         section.line(format!(
-            "a slice: every {QUICK_BATCH_STRIDE}rd fault of the batch, every {QUICK_OUTAGE_STRIDE}th outage"
+            "a slice: every {QUICK_LONG_STRIDE}rd fault of the batch and of the provider's trouble, every {QUICK_OUTAGE_STRIDE}th outage"
         ));
     }
     section.line(
