@@ -68,10 +68,12 @@ enum Trouble {
     StoredAfterPayment,
     Stored,
     KeyInUse,
-    /// Paid in the end, and cancelled by then.
+    /// Paid in the end, and the order is cancelled by then.
     LatePaid,
     LateDeclined,
+    /// Paid in the end, unless it is given up.
     Unconfirmed,
+    /// Likewise.
     Uncaptured,
 }
 
@@ -92,14 +94,15 @@ impl Trouble {
 
     fn script(self, later: Duration) -> Scripted {
         let processing = Scripted::comes_to(PaymentStatus::Processing);
+        let open = |status| Scripted::comes_to(status).and_later(later, PaymentStatus::Succeeded);
         match self {
             Trouble::StoredAfterPayment => Scripted::status(500).stored().applied(),
             Trouble::Stored => Scripted::status(500).stored(),
             Trouble::KeyInUse => Scripted::status(409),
             Trouble::LatePaid => processing.and_later(later, PaymentStatus::Succeeded),
             Trouble::LateDeclined => processing.and_later(later, PaymentStatus::RequiresPaymentMethod),
-            Trouble::Unconfirmed => Scripted::comes_to(PaymentStatus::RequiresAction),
-            Trouble::Uncaptured => Scripted::comes_to(PaymentStatus::RequiresCapture),
+            Trouble::Unconfirmed => open(PaymentStatus::RequiresAction),
+            Trouble::Uncaptured => open(PaymentStatus::RequiresCapture),
         }
     }
 }
@@ -191,7 +194,7 @@ impl World {
         let ledger = self.payments.ledger();
         let of_order = |payment: &&Payment| payment.order_id.as_deref() == Some(id);
         let mut payments = ledger.payments.iter().filter(of_order);
-        if payments.any(|payment| payment.status == PaymentStatus::Processing) {
+        if payments.any(|payment| payment.settles.is_some()) {
             return None;
         }
         let mut charges: Vec<_> =

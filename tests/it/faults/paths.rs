@@ -49,7 +49,7 @@ pub enum Provider {
     Usual,
     /// It charges, and stores an error under the key; its search shows what the payment was before.
     StoredError,
-    /// The payment waits for somebody to confirm it.
+    /// The payment waits to be confirmed, and is when everybody is gone, unless it is given up.
     Unconfirmed,
     /// The API key that workers start with is revoked, and another is in the secret.
     RevokedKey,

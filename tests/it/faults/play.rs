@@ -85,7 +85,7 @@ impl Play {
         }
     }
 
-    /// Delivers the path's messages until none is left, wakes who sleeps, and lets everything land.
+    /// Delivers the path's messages until none is left, wakes who sleeps, and lets everything land, however late.
     pub async fn play_out(&mut self, case: &Case) {
         self.go_on_with(case, messages(case)).await;
     }
@@ -103,6 +103,7 @@ impl Play {
         }
         self.wake_all().await;
         self.world.faults.settle().await;
+        tokio::time::advance(LATE).await;
     }
 
     /// Looks at every record once more.
@@ -251,6 +252,8 @@ async fn leave(world: &World, left: Left) {
     world.stock("mug", 8).await;
 }
 
+/// What comes later than everybody's work does: it must find nothing open.
+const LATE: Duration = Duration::from_secs(3600);
 /// Less than the time between two deliveries.
 const REFUND_TAKES: Duration = Duration::from_secs(10);
 
@@ -265,7 +268,10 @@ fn prepare_provider(world: &mut World, case: &Case) {
             charge(Scripted::status(500).stored().applied());
             world.payments.search_shows(|_, _| Shown::As(PaymentStatus::RequiresPaymentMethod));
         }
-        Provider::Unconfirmed => charge(Scripted::comes_to(PaymentStatus::RequiresAction)),
+        Provider::Unconfirmed => {
+            let open = Scripted::comes_to(PaymentStatus::RequiresAction);
+            charge(open.and_later(LATE / 2, PaymentStatus::Succeeded));
+        }
         Provider::RevokedKey => {
             world.payments.revoke(API_KEY);
             world.secret = Some("sk_test_2");
