@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::json;
 
+use super::queue::Delivered;
 use super::traffic;
 use super::wire::QUEUES;
 use super::world::World;
@@ -67,11 +68,12 @@ type Step = (StepDef, Option<Box<dyn Service>>);
 impl Code {
     const ALL: [Code; 3] = [Code::First, Code::Second, Code::Third];
 
-    /// Which version the alias gives its event number `event` to.
-    pub(super) fn invoked(world: &World, event: u64) -> Code {
+    /// Which version the alias gives an event to. By its first message, so that it stays the same when other orders are
+    /// left out.
+    pub(super) fn invoked(world: &World, first: &Delivered) -> Code {
         let rush = traffic::SPACING * world.plan.orders;
         let through = world.now().since(super::START).as_secs_f64() / rush.as_secs_f64();
-        let canary = world.chance.of("canary", &event.to_string()).bool();
+        let canary = world.chance.of("canary", &format!("{} {}", first.id, first.receives)).bool();
         match through {
             ..0.15 => Code::First,
             0.15..0.3 if canary => Code::Second,

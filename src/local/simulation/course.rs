@@ -116,10 +116,8 @@ impl Course {
             self.batches += 1;
             let most = self.world.chance.of("batch", &self.batches.to_string()).usize(1..=BATCH);
             let batch = self.world.queue().receive(now, most);
-            if batch.is_empty() {
-                return self.idle.push_front(place);
-            }
-            let environment = place.take_environment(&self.world, Code::invoked(&self.world, self.batches));
+            let Some(first) = batch.first() else { return self.idle.push_front(place) };
+            let environment = place.take_environment(&self.world, Code::invoked(&self.world, first));
             for message in &batch {
                 let about = format!("{} receive {} to {}", message.id, message.receives, environment.name);
                 self.world.note("deliver", &about);
