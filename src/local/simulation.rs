@@ -11,7 +11,8 @@
 //! | `mischief` | which request meets which fault |
 //! | `wire` | what the workers talk to, and who watches it |
 //! | `provider` | what goes wrong at the payment provider |
-//! | `people` | customers who cancel, operators who redrive and resume, the sweeper |
+//! | `people` | customers who cancel or ask to be forgotten, operators who resume, the sweeper |
+//! | `letters` | the dead-letter queue, and who redrives and deletes |
 //! | `course` | the run itself |
 //! | `shrink` | a failure made small |
 //!
@@ -28,6 +29,7 @@ mod codes;
 mod course;
 mod environment;
 mod journal;
+mod letters;
 mod mischief;
 mod people;
 mod provider;
@@ -110,7 +112,7 @@ pub struct Outcome {
 }
 
 /// What a run that is large enough must have met, or it shows little.
-pub const BRANCHES: [&str; 23] = [
+pub const BRANCHES: [&str; 26] = [
     "takeovers",
     "leases lost",
     "own lost writes",
@@ -118,6 +120,9 @@ pub const BRANCHES: [&str; 23] = [
     "parks",
     "resumes",
     "redrives",
+    "letters deleted",
+    "letters left",
+    "erasures",
     "sweeps",
     "migrations",
     "fault crash before",

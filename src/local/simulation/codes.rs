@@ -66,7 +66,7 @@ const fn other(name: &'static str, undo: Option<&'static str>, place: Place) -> 
 type Step = (StepDef, Option<Box<dyn Service>>);
 
 impl Code {
-    const ALL: [Code; 3] = [Code::First, Code::Second, Code::Third];
+    pub(super) const ALL: [Code; 3] = [Code::First, Code::Second, Code::Third];
 
     /// Which version the alias gives an event to. By its first message, so that it stays the same when other orders are
     /// left out.

@@ -182,6 +182,7 @@ impl Course {
             violations = check(&world.facts());
             violations.extend(world.restless());
             violations.extend(codes::left_over(&world));
+            violations.extend(world.lost());
             violations.extend((!over).then(|| Violation {
                 invariant: Invariant::EveryMessageEnds,
                 subject: "the queue".to_owned(),

@@ -1,5 +1,5 @@
-//! What people do meanwhile: customers cancel, operators redrive dead letters and resume parked orders, and DynamoDB
-//! deletes what has expired. Everything goes through the protocol's own writes.
+//! What people do meanwhile: customers cancel, operators resume parked orders and see to dead letters ([`super::letters`]),
+//! customers ask to be forgotten, and DynamoDB deletes what has expired. Everything goes through the protocol's own writes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,9 @@ use super::chance::between;
 use super::codes::Code;
 use super::queue::Delivered;
 use super::world::World;
-use super::{DAY, START, wire};
+use super::{DAY, START, letters, wire};
 use crate::budget::Patience;
 use crate::clock::UnixMillis;
-use crate::local::ledger::DeadLetter;
 use crate::local::stack::TABLE;
 use crate::order::OrderId;
 use crate::protocol::{self, Write, Written};
@@ -21,13 +20,14 @@ use crate::services::payment;
 use crate::store::Store;
 
 /// Nothing delays people.
-const PATIENCE: Patience = Patience { attempt: Duration::from_secs(1), total: Duration::from_secs(1) };
+pub(super) const PATIENCE: Patience =
+    Patience { attempt: Duration::from_secs(1), total: Duration::from_secs(1) };
 /// While there are faults, people try so often; then they wait until the faults are over.
 const ROUNDS: u32 = 2;
 /// Out of a hundred parked orders: turned back rather than resumed.
 const TURNED_BACK: u32 = 15;
-/// Out of a hundred dead letters of the function's own: sent once more.
-const SENT_AGAIN: u32 = 15;
+/// Out of a hundred parked orders without a letter: their message is erased before they are resumed. With one, always.
+const ERASED: u32 = 15;
 
 /// What is to be done, and when.
 #[derive(Default)]
@@ -40,8 +40,14 @@ pub(super) struct Agenda {
 pub(super) enum Act {
     Cancel(String),
     Resume(String),
-    Redrive(Delivered),
-    SendAgain(DeadLetter),
+    Erase(String),
+    /// One letter.
+    Redrive {
+        letter: String,
+        even_hopeless: bool,
+    },
+    /// Of every letter those that are settled, for the so-manieth time.
+    Delete(u32),
     Sweep,
     RevokeKey,
     RenewKey,
@@ -62,7 +68,7 @@ impl Agenda {
         if due { self.due.pop_first().map(|(_, act)| act) } else { None }
     }
 
-    fn round(&mut self, subject: &str) -> u32 {
+    pub(super) fn round(&mut self, subject: &str) -> u32 {
         let round = self.rounds.entry(subject.to_owned()).or_default();
         *round += 1;
         *round
@@ -73,30 +79,21 @@ impl World {
     /// An order was parked: an operator will see to it.
     pub(super) fn parked(&self, id: &str) {
         let at = self.attended("park", id);
-        self.agenda().plan(at, Act::Resume(id.to_owned()));
+        let before = self.now() + at.since(self.now()) * 9 / 10;
+        let mut agenda = self.agenda();
+        agenda.plan(before, Act::Erase(id.to_owned()));
+        agenda.plan(at, Act::Resume(id.to_owned()));
     }
 
     /// SQS moved a message to the dead-letter queue.
     pub(super) fn exhausted(&self, message: Delivered) {
         self.journal().count("exhausted");
         self.note("exhausted", &message.id);
-        let at = self.attended("redrive", root(&message.id));
-        self.agenda().plan(at, Act::Redrive(message));
-    }
-
-    /// The function sent a dead letter.
-    pub(super) fn lettered(&self, letter: DeadLetter) {
-        self.note("letter", &format!("{} {}", letter.source_message_id, letter.reason));
-        let mut random = self.chance.of("letter", &letter.source_message_id);
-        if random.u32(0..100) < SENT_AGAIN && !letter.source_message_id.contains('~') {
-            let at = self.attended("letter", &letter.source_message_id);
-            self.agenda().plan(at, Act::SendAgain(letter.clone()));
-        }
-        self.books().dead_letters.push(letter);
+        self.moved(&message.id, message.body);
     }
 
     /// When somebody sees to it: in minutes, or after a night or two; after two vain attempts, in calm.
-    fn attended(&self, what: &str, subject: &str) -> UnixMillis {
+    pub(super) fn attended(&self, what: &str, subject: &str) -> UnixMillis {
         let subject = format!("{what} {subject}");
         let round = self.agenda().round(&subject);
         let mut random = self.chance.of("attended", &format!("{subject} {round}"));
@@ -107,21 +104,11 @@ impl World {
     }
 
     /// Sends a message under a new ID, as a redrive does.
-    fn send_as(&self, root: &str, body: &str) {
+    pub(super) fn send_as(&self, root: &str, body: &str) {
         let round = self.agenda().round(&format!("send {root}"));
         let id = format!("{root}~{round}");
         self.note("send", &id);
         self.send(&id, body, self.now());
-    }
-
-    fn redrive(&self, message: &Delivered) {
-        self.journal().count("redrives");
-        let mut books = self.books();
-        if books.dead_letters.iter().all(|letter| letter.source_message_id != message.id) {
-            books.sent.remove(&message.id);
-        }
-        drop(books);
-        self.send_as(root(&message.id), &message.body);
     }
 
     fn sweep(&self) {
@@ -141,7 +128,7 @@ impl World {
 }
 
 /// The message before it was redriven: `m-1-1` of `m-1-1~2`.
-fn root(id: &str) -> &str {
+pub(super) fn root(id: &str) -> &str {
     id.split('~').next().unwrap_or(id)
 }
 
@@ -150,6 +137,7 @@ pub(super) fn plan(world: &World, cancelled: impl Iterator<Item = (String, UnixM
     let mut agenda = world.agenda();
     cancelled.for_each(|(id, at)| agenda.plan(at, Act::Cancel(id)));
     (1..=48).for_each(|day| agenda.plan(START + DAY * day, Act::Sweep));
+    letters::plan(&mut agenda, START);
 }
 
 /// Does one thing.
@@ -157,15 +145,16 @@ pub(super) async fn act(world: &Arc<World>, act: Act) {
     match act {
         Act::Cancel(id) => cancel(world, &id).await,
         Act::Resume(id) => resume(world, &id).await,
-        Act::Redrive(message) => world.redrive(&message),
-        Act::SendAgain(letter) => world.send_as(&letter.source_message_id, &letter.body),
+        Act::Erase(id) => erase(world, &id).await,
+        Act::Redrive { letter, even_hopeless } => letters::redrive(world, &letter, even_hopeless).await,
+        Act::Delete(round) => letters::delete(world, round).await,
         Act::Sweep => world.sweep(),
         Act::RevokeKey => world.revoke_key(),
         Act::RenewKey => world.renew_key(),
     }
 }
 
-fn store(world: &Arc<World>) -> Store {
+pub(super) fn store(world: &Arc<World>) -> Store {
     let sdk = world.aws.sdk_config(wire::direct(world));
     Store::new(crate::function::dynamodb_client(&sdk), TABLE, world.chance.random("store", "people"))
 }
@@ -216,11 +205,28 @@ async fn resume(world: &Arc<World>, id: &str) {
         world.journal().count("turned back");
         seen = write(&store, &back).await.unwrap_or(seen);
     }
-    let message = seen.order.clone().unwrap_or_default();
+    let Some(message) = seen.order.clone().or_else(|| world.message_of(&seen)) else { return };
     if let Ok(Some(resume)) = protocol::resume(&seen, now)
         && write(&store, &resume).await.is_some()
     {
         world.note("resume", id);
         world.send_as(&format!("r-{id}"), &message);
+    }
+}
+
+/// A customer asks to be forgotten. Where there is a letter, that is what the order will go on with.
+async fn erase(world: &Arc<World>, id: &str) {
+    let store = store(world);
+    let Some(seen) = find(&store, id).await else { return };
+    let relied_on = world.letter_of(&seen).is_some();
+    if !relied_on && world.chance.of("erase", id).u32(0..100) >= ERASED {
+        return;
+    }
+    if let Ok(erase) = protocol::erase(&seen, world.now())
+        && write(&store, &erase).await.is_some()
+    {
+        world.journal().count("erasures");
+        world.note("erase", id);
+        world.rely_on_its_letter(&seen, relied_on);
     }
 }

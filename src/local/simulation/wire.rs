@@ -17,7 +17,7 @@ use super::codes;
 use super::world::World;
 use crate::local::connector;
 use crate::local::dynamodb;
-use crate::local::ledger::{Change, DeadLetter};
+use crate::local::ledger::Change;
 use crate::local::receiver::{Deliveries, KEY_ATTRIBUTE};
 use crate::local::server::Answer;
 use crate::local::sqs;
@@ -203,9 +203,9 @@ impl World {
             "notifications" => keep(&mut books.notifications, key, body),
             codes::OTHERS => keep(&mut books.others, key, body),
             _ => {
-                let (source_message_id, reason) = (attribute("source_message_id"), attribute("reason"));
                 drop(books);
-                self.lettered(DeadLetter { source_message_id, reason, body });
+                let names = attributes.as_object().into_iter().flat_map(Map::keys);
+                self.lettered(&names.map(|name| (name.clone(), attribute(name))).collect(), body);
             }
         }
     }

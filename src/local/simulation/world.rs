@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::journal::Journal;
+use super::letters::Letters;
 use super::mischief::Mischief;
 use super::people::Agenda;
 use super::queue::Queue;
@@ -46,6 +47,7 @@ pub(super) struct World {
     versions: Mutex<BTreeMap<String, u32>>,
     /// Which API key of the provider is in the secret.
     key: Mutex<u32>,
+    letters: Mutex<Letters>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -85,6 +87,7 @@ impl World {
             books: Mutex::default(),
             versions: Mutex::default(),
             key: Mutex::default(),
+            letters: Mutex::default(),
             plan,
         }
     }
@@ -123,6 +126,10 @@ impl World {
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         locked(&self.books)
+    }
+
+    pub(super) fn letters(&self) -> MutexGuard<'_, Letters> {
+        locked(&self.letters)
     }
 
     /// Sends a message to the queue of orders.
