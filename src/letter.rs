@@ -12,7 +12,7 @@ use crate::clock::UnixMillis;
 use crate::delivery::{Disposition, out_of_window};
 use crate::order::{Order, OrderId, named_orders};
 use crate::protocol::{Existing, on_existing};
-use crate::record::{Owner, Record};
+use crate::record::{Owner, Record, Status};
 use crate::workflow::Workflow;
 
 /// The message attributes that the function gives a dead letter.
@@ -235,6 +235,13 @@ impl Judge {
             None if letter.reason == Reason::Invalid => Prospect::Invalid,
             None => Prospect::Unreadable,
         };
+        // The function may read more than this code, and then it is a message of that order to it.
+        let prospect = match prospect {
+            Prospect::Invalid | Prospect::Unreadable if records.iter().any(is_parked_without_message) => {
+                Prospect::ParkedWithoutMessage
+            }
+            prospect => prospect,
+        };
         let said = matches!(letter.reason, Reason::Invalid | Reason::Conflict | Reason::Stale);
         use Prospect::{Conflict, Future, Invalid, Stale};
         Judgement {
@@ -296,6 +303,10 @@ impl Judge {
             (false, ..) => placed_at < now + KEPT_LONGER,
         }
     }
+}
+
+fn is_parked_without_message(record: &Record) -> bool {
+    record.status == Status::Parked && record.order.is_none()
 }
 
 #[cfg(test)]

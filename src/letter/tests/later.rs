@@ -215,7 +215,11 @@ fn a_prospect_is_what_the_delivery_would_come_to() {
     for (told, placed_at) in orders().filter(|(told, _)| told.by_it) {
         let letter = letter(Reason::Exhausted, &body(placed_at));
         let order = letter.order.clone().unwrap();
-        for found in records(told).into_iter().map(Some).chain([None]) {
+        // What this code cannot compare, it does not foretell.
+        let comparable = |record: &Record| {
+            record.status != Status::Parked || order.fingerprint().is_comparable(&record.fingerprint)
+        };
+        for found in records(told).into_iter().filter(comparable).map(Some).chain([None]) {
             let prospect = told.judge().judge(&letter, found.as_slice(), NOW).prospect;
             let ended = delivered(&order, found.clone(), told, NOW).map(|handled| handled.disposition);
             let fits = matches!(
@@ -230,6 +234,34 @@ fn a_prospect_is_what_the_delivery_would_come_to() {
                     | (Prospect::Future, Some(Disposition::Future))
             );
             assert!(fits, "{prospect:?} {ended:?} {found:?}");
+        }
+    }
+}
+
+/// Delivered now, the message of a parked order that has none would be acknowledged, and be gone.
+fn would_be_lost(order: &Order, found: Option<&Record>, told: Told) -> bool {
+    let ended = delivered(order, found.cloned(), told, NOW).map(|handled| handled.disposition);
+    matches!(ended, Some(Disposition::Parked { .. })) && found.is_some_and(|record| record.order.is_none())
+}
+
+#[test]
+fn what_may_be_sent_is_never_the_only_message_of_a_parked_order() {
+    let told = told()[0];
+    for placed_at in moments(told) {
+        let order = Order::parse(&body(placed_at)).unwrap();
+        let letters: Vec<_> =
+            [body(placed_at), newer(placed_at)].iter().flat_map(|body| letters(body)).collect();
+        for found in records(told) {
+            let by_a_newer = Record { fingerprint: order.fingerprint(), ..found.clone() };
+            let comparable = order.fingerprint().is_comparable(&found.fingerprint);
+            let lost_here = would_be_lost(&order, Some(&found), told);
+            let lost_by_a_newer = !comparable && would_be_lost(&order, Some(&by_a_newer), told);
+            for (letter, said) in &letters {
+                let is_conflict = *said && letter.reason == Reason::Conflict && letter.order.is_some();
+                let lost = lost_here || (lost_by_a_newer && !is_conflict);
+                let judgement = told.judge().judge(letter, std::slice::from_ref(&found), NOW);
+                assert!(!(lost && judgement.may_be_sent()), "{letter:?} {found:?} {judgement:?}");
+            }
         }
     }
 }

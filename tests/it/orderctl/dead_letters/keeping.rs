@@ -128,6 +128,11 @@ async fn the_only_message_of_a_parked_order_is_neither_sent_nor_deleted() {
     assert_eq!(outcomes(&world, &dlq, &["dlq", "redrive", "--even-hopeless"]).await, left());
     assert_eq!(outcomes(&world, &dlq, &["dlq", "delete", "--all"]).await, left());
     assert!(world.bodies().await.is_empty());
+    let newer = of_a_newer_function("erased").to_string();
+    dead(&world, &dlq, &newer, None).await;
+    dead(&world, &dlq, &newer, Some("invalid")).await;
+    let all = world.json(&["dlq", "redrive", "--even-hopeless"]).await;
+    assert_eq!(all["counts"], json!({ "left": 3 }), "whoever can read it");
     let shown = world.json(&["dlq", "show", "erased"]).await;
     assert_eq!(shown["body"], json!(body));
     let would = (&shown["would"], &shown["detail_now"]);
