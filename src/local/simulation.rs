@@ -11,6 +11,7 @@
 //! | `mischief` | which request meets which fault |
 //! | `wire` | what the workers talk to, and who watches it |
 //! | `provider` | what goes wrong at the payment provider |
+//! | `settings` | the function's settings, and when they change |
 //! | `people` | customers who cancel or ask to be forgotten, operators who resume, the sweeper |
 //! | `letters` | the dead-letter queue, and who redrives and deletes |
 //! | `course` | the run itself |
@@ -34,6 +35,7 @@ mod mischief;
 mod people;
 mod provider;
 mod queue;
+mod settings;
 mod shrink;
 mod traffic;
 mod wire;
@@ -112,7 +114,7 @@ pub struct Outcome {
 }
 
 /// What a run that is large enough must have met, or it shows little.
-pub const BRANCHES: [&str; 26] = [
+pub const BRANCHES: [&str; 32] = [
     "takeovers",
     "leases lost",
     "own lost writes",
@@ -125,6 +127,12 @@ pub const BRANCHES: [&str; 26] = [
     "erasures",
     "sweeps",
     "migrations",
+    "setting retention",
+    "setting order age",
+    "setting receives",
+    "setting timeout",
+    "setting grace",
+    "setting provider",
     "fault crash before",
     "fault crash after",
     "fault request lost",

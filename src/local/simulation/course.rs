@@ -14,6 +14,7 @@ use super::codes::{self, Code};
 use super::environment::{Ended, Environment};
 use super::journal::Reader;
 use super::queue::Delivered;
+use super::settings::{self, Settings};
 use super::world::World;
 use super::{DAY, Outcome, Plan, START, people, provider, traffic};
 use crate::clock::UnixMillis;
@@ -73,6 +74,7 @@ async fn prepare(world: &Arc<World>) {
         .filter_map(|number| Some((traffic::order_id(number), traffic::cancelled_at(chance, number)?)));
     people::plan(world, cancelled);
     provider::prepare(world);
+    settings::plan(world);
 }
 
 impl Course {
@@ -205,14 +207,19 @@ impl Course {
 }
 
 impl Place {
-    /// The environment that is there, or a new one; one of another version is given no more events.
+    /// The environment that is there, or a new one; one of another version is given no more events, nor one whose settings
+    /// are long gone.
     fn take_environment(&mut self, world: &Arc<World>, code: Code) -> Box<Environment> {
-        let fits = |environment: &Box<Environment>| !environment.is_old() && environment.code == code;
+        let present = Settings::present(world);
+        let fits = |there: &Box<Environment>| {
+            !there.is_old() && there.code == code && there.settings.live_on(&present)
+        };
         match self.environment.take().filter(fits) {
             Some(environment) => environment,
             None => {
                 self.generation += 1;
-                Box::new(Environment::start(world, format!("w{}.{}", self.number, self.generation), code))
+                let name = format!("w{}.{}", self.number, self.generation);
+                Box::new(Environment::start(world, name, code, present))
             }
         }
     }

@@ -11,7 +11,8 @@ use super::chance::{between, millis};
 use super::codes::Code;
 use super::mischief;
 use super::provider;
-use super::queue::{Delivered, MAX_RECEIVE_COUNT};
+use super::queue::Delivered;
+use super::settings::Settings;
 use super::wire::{self, PAYMENTS, QUEUES, SOURCE_ARN};
 use super::world::World;
 use crate::batch::Batches;
@@ -21,11 +22,8 @@ use crate::config::{Config, name};
 use crate::function;
 use crate::local::faults::{Fault, Faults, Passage};
 use crate::local::stack::TABLE;
-use crate::services::payment::{Stripe, StripeKey};
+use crate::services::payment::{Sandbox, Stripe, StripeKey};
 
-/// The function's timeout.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-const GRACE_MS: u64 = 1000;
 /// Clocks of two workers differ by twice this at most.
 const SKEW: Duration = Duration::from_secs(30);
 /// Then Lambda starts a new one.
@@ -34,6 +32,7 @@ const LIFE: u32 = 40;
 pub(super) struct Environment {
     pub(super) name: String,
     pub(super) code: Code,
+    pub(super) settings: Settings,
     batches: Batches,
     faults: Faults,
     clock: Clock,
@@ -49,7 +48,7 @@ pub(super) enum Ended {
 }
 
 impl Environment {
-    pub(super) fn start(world: &Arc<World>, name: String, code: Code) -> Self {
+    pub(super) fn start(world: &Arc<World>, name: String, code: Code, settings: Settings) -> Self {
         let faults = Faults::planned_by({
             let world = Arc::clone(world);
             move |passage| meet(&world, passage)
@@ -60,9 +59,14 @@ impl Environment {
         let stripe = stripe(world, connector);
         let clock = skewed(world, &name);
         let random = world.chance.random("function", &name);
-        let batches = code.assemble(config(), &sdk, stripe, clock.clone(), random);
-        world.note("start", &format!("{name} {code:?}"));
-        Environment { name, code, batches, faults, clock, invocations: 0 }
+        let (config, time) = (config(&settings), clock.clone());
+        let batches = match settings.sandbox {
+            true => code.assemble(config, &sdk, Sandbox, time, random),
+            false => code.assemble(config, &sdk, stripe, time, random),
+        };
+        settings.changes().for_each(|change| world.journal().count(change));
+        world.note("start", &format!("{name} {code:?} {settings:?}"));
+        Environment { name, code, settings, batches, faults, clock, invocations: 0 }
     }
 
     /// Whether Lambda would take a new one for the next event.
@@ -74,8 +78,9 @@ impl Environment {
     pub(super) async fn invoke(mut self: Box<Self>, world: Arc<World>, batch: &[Delivered]) -> Ended {
         self.invocations += 1;
         let Ok(event) = serde_json::from_value(event(batch)) else { return Ended::Died("no event") };
-        let deadline = tokio::time::Instant::now() + TIMEOUT;
-        let budget = Budget::for_invocation(self.clock.now() + TIMEOUT, self.clock.clone());
+        let timeout = self.settings.timeout;
+        let deadline = tokio::time::Instant::now() + timeout;
+        let budget = Budget::for_invocation(self.clock.now() + timeout, self.clock.clone());
         let faults = self.faults.clone();
         let mut handling = Box::pin(self.batches.handle(&event, &budget));
         let answer = loop {
@@ -140,7 +145,7 @@ fn skewed(world: &Arc<World>, name: &str) -> Clock {
     Clock::from_fn(move || UnixMillis(clock.now().0 + ahead - millis(SKEW)))
 }
 
-fn config() -> Config {
+fn config(settings: &Settings) -> Config {
     let lookup = |variable: &str| {
         Some(match variable {
             name::ORDERS_TABLE => TABLE.to_owned(),
@@ -148,9 +153,7 @@ fn config() -> Config {
             name::WAREHOUSE_QUEUE_URL => format!("{QUEUES}warehouse"),
             name::NOTIFICATIONS_QUEUE_URL => format!("{QUEUES}notifications"),
             name::PAYMENT_PROVIDER => "sandbox".to_owned(),
-            name::MAX_RECEIVE_COUNT => MAX_RECEIVE_COUNT.to_string(),
-            name::LEASE_GRACE_MS => GRACE_MS.to_string(),
-            _ => return None,
+            _ => return settings.value(variable),
         })
     };
     Config::read(&lookup).expect("these variables are right")

@@ -12,6 +12,7 @@ use super::letters::Letters;
 use super::mischief::Mischief;
 use super::people::Agenda;
 use super::queue::Queue;
+use super::settings::LEAST_ORDER_AGE_DAYS;
 use super::{DAY, Plan, START, traffic};
 use crate::clock::{Clock, UnixMillis};
 use crate::local::aws::EmbeddedAws;
@@ -22,8 +23,8 @@ use crate::order::Order;
 
 /// Settled by the third delivery that looks, and so within what a calm queue needs.
 const REFUND_TAKES: Duration = Duration::from_secs(10);
-/// Orders older than this may be too old for a worker whose clock is ahead; the function's own limit is 21 days.
-const OLD: Duration = Duration::from_secs(21 * 24 * 3600 - 60);
+/// Orders older than this may be too old for a worker whose clock is ahead, whatever its settings are.
+const OLD: Duration = Duration::from_secs(LEAST_ORDER_AGE_DAYS as u64 * 24 * 3600 - 60);
 /// Likewise of the hour that a producer's clock may be ahead.
 const EARLY: Duration = Duration::from_secs(3600 - 60);
 /// Deliveries within which a message ends that nothing disturbs: it may meet the lease of a worker that died, as seen
@@ -48,6 +49,8 @@ pub(super) struct World {
     /// Which API key of the provider is in the secret.
     key: Mutex<u32>,
     letters: Mutex<Letters>,
+    /// The changes of the settings that happen, by number.
+    settings: Mutex<BTreeSet<usize>>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -88,6 +91,7 @@ impl World {
             versions: Mutex::default(),
             key: Mutex::default(),
             letters: Mutex::default(),
+            settings: Mutex::default(),
             plan,
         }
     }
@@ -114,6 +118,10 @@ impl World {
 
     pub(super) fn agenda(&self) -> MutexGuard<'_, Agenda> {
         locked(&self.agenda)
+    }
+
+    pub(super) fn changed_settings(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        locked(&self.settings)
     }
 
     pub(super) fn versions(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {

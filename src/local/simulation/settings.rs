@@ -1,0 +1,159 @@
+//! The function's settings, which are changed while orders run: how long answers are kept, how old an order may be, how
+//! often a message is received, the timeout, the grace and the payment provider. All of them within the template's bounds.
+//!
+//! A new environment has the settings of its moment. Those that are there live on for a while with the ones before.
+
+use std::time::Duration;
+
+use super::queue::MAX_RECEIVE_COUNT;
+use super::traffic;
+use super::world::World;
+use super::{DAY, START};
+use crate::config::name;
+
+/// The least age in days beyond which an order without a record is not run.
+pub(super) const LEAST_ORDER_AGE_DAYS: u32 = 7;
+/// What the template accepts: the least retention is longer than the highest age.
+const RETENTION_DAYS: [u32; 4] = [22, 30, 60, 3650];
+const MAX_ORDER_AGE_DAYS: [u32; 3] = [LEAST_ORDER_AGE_DAYS, 14, 21];
+/// The queue's own is one of them: a deployment changes the two one after the other.
+const RECEIVES: [u32; 3] = [MAX_RECEIVE_COUNT, 7, 20];
+const TIMEOUTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(15)];
+const GRACES_MS: [u32; 2] = [1000, 5000];
+/// In this one, the payment provider is the sandbox.
+const SANDBOX: usize = 2;
+
+/// What an environment is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    period: usize,
+    pub(super) timeout: Duration,
+    pub(super) sandbox: bool,
+    retention_days: u32,
+    max_order_age_days: u32,
+    receives: u32,
+    grace_ms: u32,
+}
+
+impl Settings {
+    /// Before the first change.
+    const FIRST: Settings = Settings {
+        period: 0,
+        timeout: TIMEOUTS[1],
+        sandbox: false,
+        retention_days: RETENTION_DAYS[1],
+        max_order_age_days: 21,
+        receives: MAX_RECEIVE_COUNT,
+        grace_ms: GRACES_MS[0],
+    };
+
+    /// Those of the moment.
+    pub(super) fn present(world: &World) -> Settings {
+        let period = changes(world).filter(|(_, at)| world.now().since(START) >= *at).count();
+        if !world.changed_settings().contains(&period) {
+            return Settings { period, ..Settings::FIRST };
+        }
+        let random = &mut world.chance.of("settings", &period.to_string());
+        let chosen = Settings {
+            retention_days: random.choice(RETENTION_DAYS).unwrap_or(30),
+            max_order_age_days: random.choice(MAX_ORDER_AGE_DAYS).unwrap_or(21),
+            ..Settings { period, ..Settings::FIRST }
+        };
+        if !world.is_faulty() {
+            return chosen;
+        }
+        Settings {
+            timeout: random.choice(TIMEOUTS).unwrap_or(TIMEOUTS[1]),
+            receives: random.choice(RECEIVES).unwrap_or(MAX_RECEIVE_COUNT),
+            grace_ms: random.choice(GRACES_MS).unwrap_or(GRACES_MS[0]),
+            sandbox: period == SANDBOX,
+            ..chosen
+        }
+    }
+
+    /// Whether an environment with these is given events still.
+    pub(super) fn live_on(&self, present: &Settings) -> bool {
+        self == present || self.period + 1 == present.period && !self.sandbox && !present.sandbox
+    }
+
+    /// The variable's value, where it is one of the settings.
+    pub(super) fn value(&self, variable: &str) -> Option<String> {
+        let number = match variable {
+            name::RETENTION_DAYS => self.retention_days,
+            name::MAX_ORDER_AGE_DAYS => self.max_order_age_days,
+            name::MAX_RECEIVE_COUNT => self.receives,
+            name::LEASE_GRACE_MS => self.grace_ms,
+            _ => return None,
+        };
+        Some(number.to_string())
+    }
+
+    /// What is other than before the first change, for the journal.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &'static str> {
+        let first = Settings::FIRST;
+        let changes = [
+            ("setting retention", self.retention_days != first.retention_days),
+            ("setting order age", self.max_order_age_days != first.max_order_age_days),
+            ("setting receives", self.receives != first.receives),
+            ("setting timeout", self.timeout != first.timeout),
+            ("setting grace", self.grace_ms != first.grace_ms),
+            ("setting provider", self.sandbox != first.sandbox),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name)
+    }
+}
+
+/// When the settings change, by number from 1: four times while the orders come in, and then as the weeks pass.
+fn changes(world: &World) -> impl Iterator<Item = (usize, Duration)> {
+    let rush = traffic::SPACING * world.plan.orders;
+    let soon = [0.2, 0.4, 0.55, 0.75].map(|part| rush.mul_f64(part));
+    let later = [1, 9, 21, 29, 37].map(|day| DAY * day);
+    (1..).zip(soon.into_iter().chain(later))
+}
+
+/// Which of the changes happen.
+pub(super) fn plan(world: &World) {
+    if world.plan.faults == 0.0 {
+        return;
+    }
+    for (number, _) in changes(world) {
+        if world.mischief().surely("settings", &number.to_string()) {
+            world.changed_settings().insert(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_function_and_the_template_accept_every_pair_of_settings() {
+        let template = include_str!("../../../template.yaml");
+        let bounds = |parameter: &str| {
+            let from = template.find(&format!("\n  {parameter}:\n")).expect("the parameter");
+            let number = |name: &str| -> u32 {
+                let text = &template[from + template[from..].find(name).expect("a bound") + name.len()..];
+                text.lines().next().and_then(|line| line.trim().parse().ok()).expect("a number")
+            };
+            number("MinValue:")..=number("MaxValue:")
+        };
+        for retention_days in RETENTION_DAYS {
+            assert!(bounds("RetentionDays").contains(&retention_days));
+            for max_order_age_days in MAX_ORDER_AGE_DAYS {
+                assert!(bounds("MaxOrderAgeDays").contains(&max_order_age_days));
+                let settings = Settings { retention_days, max_order_age_days, ..Settings::FIRST };
+                let url =
+                    |name: &str| Some("http://queues.invalid/q".to_owned()).filter(|_| name.ends_with("URL"));
+                let lookup = |name: &str| match name {
+                    name::ORDERS_TABLE => Some("orders".to_owned()),
+                    name::PAYMENT_PROVIDER => Some("sandbox".to_owned()),
+                    name => settings.value(name).or_else(|| url(name)),
+                };
+                Config::read(&lookup).unwrap();
+            }
+        }
+        assert!(RECEIVES.iter().all(|receives| bounds("MaxReceiveCount").contains(receives)));
+    }
+}
