@@ -181,6 +181,11 @@ impl PaymentProvider {
         self.state().scripts.entry(subject.to_owned()).or_default().push_back(script);
     }
 
+    /// No request ends as scripted any more. What was stored under keys stays.
+    pub fn forget_scripts(&self) {
+        self.state().scripts.clear();
+    }
+
     /// Gives every payment of an order another status, as if it had changed at the provider.
     pub fn set_status(&self, order_id: &str, status: PaymentStatus) {
         self.state().ledger.set_status(order_id, status);

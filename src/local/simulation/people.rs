@@ -51,6 +51,7 @@ pub(super) enum Act {
     Sweep,
     RevokeKey,
     RenewKey,
+    EndTrouble,
 }
 
 impl Agenda {
@@ -151,6 +152,7 @@ pub(super) async fn act(world: &Arc<World>, act: Act) {
         Act::Sweep => world.sweep(),
         Act::RevokeKey => world.revoke_key(),
         Act::RenewKey => world.renew_key(),
+        Act::EndTrouble => world.payments.forget_scripts(),
     }
 }
 

@@ -22,6 +22,8 @@ use crate::services::payment::PAYMENT_ID;
 const SEARCH_LAG: Duration = Duration::from_secs(50);
 /// For so long it may show what a payment was before.
 const SEARCH_PAST: Duration = Duration::from_secs(3600);
+/// From then on charges end as usual. When the faults stop, a day later, no key has a stored error any more.
+const TROUBLE: Duration = Duration::from_secs(20 * 3600);
 /// Of its answers, so many do.
 const PAST: f64 = 0.5;
 /// What a payment was on its way.
@@ -41,11 +43,12 @@ pub(super) fn prepare(world: &World) {
     let chance = world.chance;
     world.payments.search_shows(move |payment, now| shown(chance, payment, now));
     world.plan.numbers().for_each(|number| trouble(world, number));
+    world.agenda().plan(START + TROUBLE, Act::EndTrouble);
     if world.mischief().surely("provider", "key") {
         let mut random = chance.of("key", "revoked");
         let rush = traffic::sent_at(world.plan.orders).since(START);
         let at = START + between(&mut random, rush / 5, rush / 2);
-        let renewed = at + between(&mut random, Duration::from_secs(30), Duration::from_secs(120));
+        let renewed = at + between(&mut random, Duration::from_secs(180), Duration::from_secs(420));
         world.agenda().plan(at, Act::RevokeKey);
         world.agenda().plan(renewed, Act::RenewKey);
     }
@@ -68,7 +71,7 @@ enum Trouble {
     StoredAfterPayment,
     Stored,
     KeyInUse,
-    /// Paid in the end, and the order is cancelled by then.
+    /// Paid in the end, while somebody cancels.
     LatePaid,
     LateDeclined,
     /// Paid in the end, unless it is given up.
@@ -112,13 +115,8 @@ fn trouble(world: &World, number: u32) {
     let id = traffic::order_id(number);
     let Some(name) = world.mischief().strikes(&id, "provider") else { return };
     let mut random = world.chance.of("provider course", &id);
-    let later = between(&mut random, Duration::from_secs(20), Duration::from_secs(600));
-    let trouble = Trouble::of(world.chance, &id);
-    let script = trouble.script(later);
-    if trouble == Trouble::LatePaid {
-        let at = traffic::sent_at(number) + between(&mut random, Duration::from_secs(1), later);
-        world.agenda().plan(at, Act::Cancel(id.clone()));
-    }
+    let later = between(&mut random, Duration::from_secs(20), Duration::from_secs(120));
+    let script = Trouble::of(world.chance, &id).script(later);
     world.payments.answer_next(&format!("{id}:charge_payment"), script);
     world.journal().count("provider troubles");
     world.note("provider", &name);
@@ -129,8 +127,7 @@ pub(super) fn card_to_refund(chance: Chance, id: &str, is_cancelled: bool) -> Op
     if !is_cancelled && Trouble::of(chance, id) != Trouble::LatePaid {
         return None;
     }
-    let cards = [None, Some("pm_card_pendingRefund"), Some("pm_card_pendingRefundFail")];
-    chance.of("refund", id).choice(cards).flatten()
+    chance.of("refund", id).choice(["pm_card_pendingRefund", "pm_card_pendingRefundFail"])
 }
 
 impl World {
@@ -146,6 +143,9 @@ impl World {
 
     fn watch_payment(&self, path: &str, response: &http::Response<Bytes>) {
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        if path == "/v1/payment_intents" {
+            self.watch_charge(&body);
+        }
         let what = match path {
             _ if response.status() == StatusCode::UNAUTHORIZED => "keys refused",
             "/v1/payment_intents/search" if self.is_past(&body) => "searches of the past",
@@ -155,6 +155,16 @@ impl World {
             _ => return,
         };
         self.journal().count(what);
+    }
+
+    /// Who waits for a payment that will be made cancels soon.
+    fn watch_charge(&self, body: &Value) {
+        let id = body["metadata"]["order_id"].as_str().unwrap_or_default();
+        if body["status"] == "processing" && Trouble::of(self.chance, id) == Trouble::LatePaid {
+            let mut random = self.chance.of("provider cancel", id);
+            let soon = between(&mut random, Duration::ZERO, Duration::from_secs(10));
+            self.agenda().plan(self.now() + soon, Act::Cancel(id.to_owned()));
+        }
     }
 
     /// Whether a search shows anything that is not so.
