@@ -25,7 +25,7 @@ const SEARCH_PAST: Duration = Duration::from_secs(3600);
 /// From then on charges end as usual. When the faults stop, a day later, no key has a stored error any more.
 const TROUBLE: Duration = Duration::from_secs(20 * 3600);
 /// Of its answers, so many do.
-const PAST: f64 = 0.5;
+const PAST: f64 = 0.9;
 /// What a payment was on its way.
 const EARLIER: [PaymentStatus; 3] =
     [PaymentStatus::RequiresPaymentMethod, PaymentStatus::RequiresConfirmation, PaymentStatus::Processing];

@@ -21,7 +21,7 @@ const RECEIVES: [u32; 3] = [MAX_RECEIVE_COUNT, 7, 20];
 const TIMEOUTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(15)];
 const GRACES_MS: [u32; 2] = [1000, 5000];
 /// In this one, the payment provider is the sandbox.
-const SANDBOX: usize = 2;
+const SANDBOX: usize = 3;
 
 /// What an environment is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,19 +53,20 @@ impl Settings {
         if !world.changed_settings().contains(&period) {
             return Settings { period, ..Settings::FIRST };
         }
-        let random = &mut world.chance.of("settings", &period.to_string());
+        // Each in turn, from one that the seed decides, so that a few periods have all of them.
+        let turn = period + world.chance.of("settings", "turn").usize(0..12);
         let chosen = Settings {
-            retention_days: random.choice(RETENTION_DAYS).unwrap_or(30),
-            max_order_age_days: random.choice(MAX_ORDER_AGE_DAYS).unwrap_or(21),
+            retention_days: RETENTION_DAYS[turn % RETENTION_DAYS.len()],
+            max_order_age_days: MAX_ORDER_AGE_DAYS[turn % MAX_ORDER_AGE_DAYS.len()],
             ..Settings { period, ..Settings::FIRST }
         };
         if !world.is_faulty() {
             return chosen;
         }
         Settings {
-            timeout: random.choice(TIMEOUTS).unwrap_or(TIMEOUTS[1]),
-            receives: random.choice(RECEIVES).unwrap_or(MAX_RECEIVE_COUNT),
-            grace_ms: random.choice(GRACES_MS).unwrap_or(GRACES_MS[0]),
+            timeout: TIMEOUTS[turn % TIMEOUTS.len()],
+            receives: RECEIVES[(turn / 2) % RECEIVES.len()],
+            grace_ms: GRACES_MS[turn % GRACES_MS.len()],
             sandbox: period == SANDBOX,
             ..chosen
         }
@@ -103,10 +104,13 @@ impl Settings {
     }
 }
 
-/// When the settings change, by number from 1: four times while the orders come in, and then as the weeks pass.
+/// When the settings change, by number from 1: while the orders come in and are worked off, and then as the weeks pass.
 fn changes(world: &World) -> impl Iterator<Item = (usize, Duration)> {
     let rush = traffic::SPACING * world.plan.orders;
-    let soon = [0.2, 0.4, 0.55, 0.75].map(|part| rush.mul_f64(part));
+    let (early, half) = (rush / 5, rush / 2);
+    // Once the provider's key is renewed, and while repeats and retries are under way.
+    let sandbox = [600, 660].map(|seconds| half + Duration::from_secs(seconds));
+    let soon = [early, half, sandbox[0], sandbox[1]];
     let later = [1, 9, 21, 29, 37].map(|day| DAY * day);
     (1..).zip(soon.into_iter().chain(later))
 }
