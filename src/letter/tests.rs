@@ -101,6 +101,8 @@ fn every_id_that_can_be_read_is_known() {
         Letter::read(broken, &told, moved).ids.iter().map(ToString::to_string).collect()
     };
     assert_eq!(ids(false), ["told", "a", "b"]);
+    let first = Letter::read(broken, &told, false);
+    assert_eq!(first.order_id().map(OrderId::as_str), Some("told"), "first of all");
     assert_eq!(ids(true), ["a", "b", "told"], "what a producer tells is not the function's");
     let order = Letter::read(&body(NOW), &told, false);
     assert_eq!(order.ids.iter().map(OrderId::as_str).collect::<Vec<_>>(), ["ord-1"]);

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 
 /// The lengths a card number has (ISO/IEC 7812-1).
-const CARD_DIGITS: RangeInclusive<usize> = 13..=19;
+const CARD_DIGITS: RangeInclusive<usize> = 13..=MOST_DIGITS;
+/// The most of them.
+pub(super) const MOST_DIGITS: usize = 19;
 
 /// What the numbers of an issuer begin with, from and to, and how many digits they have. A number that begins
 /// otherwise was given out by nobody: most order numbers that pass the Luhn check are told apart by that.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-use super::card::{is_card_number, is_given_out};
+use super::card::{MOST_DIGITS, is_card_number, is_given_out};
 use super::named::{quotes, values};
 
 /// What says which order is meant. It is never masked: a message that does not say it is of no use to anybody.
@@ -61,7 +61,7 @@ fn characters(text: &str) -> Vec<Character> {
         let (means, length) = match escaped(&bytes[at + backslashes..]).filter(|_| backslashes > 0) {
             Some(means) => (means, backslashes + ESCAPE.len()),
             // Backslashes that mean nothing are passed over at once: each would count the others again.
-            None => (if backslashes > 0 { OTHER } else { bytes[at] }, backslashes.max(1)),
+            None => (bytes[at], backslashes.max(1)),
         };
         characters.push(Character { place: at..at + length, means, instead: None });
         at += length;
@@ -92,7 +92,7 @@ fn mask_runs(characters: &mut [Character]) {
         let mut digits: Vec<usize> = Vec::new();
         for run in runs[first..].iter() {
             let continues = digits.last().is_none_or(|last| is_next(characters, *last, run.start));
-            if !continues || digits.len() + run.len() > 19 {
+            if !continues || digits.len() + run.len() > MOST_DIGITS {
                 break;
             }
             digits.extend(run.clone());
@@ -151,7 +151,8 @@ fn quotes_for_numbers(body: &str, characters: &[Character]) -> BTreeSet<usize> {
         return BTreeSet::new();
     }
     let quotes = quotes(body.as_bytes());
-    let is_bare = |place: &usize| quotes.partition_point(|quote| quote < place).is_multiple_of(2);
+    let is_bare =
+        |place: &usize| quotes.binary_search(place).unwrap_or_else(|before| before).is_multiple_of(2);
     let is_outside = |c: char| !(c.is_ascii_digit() || "+-.eE".contains(c));
     let ends = masked.into_iter().filter(is_bare).flat_map(|place| {
         let start = body[..place].rfind(is_outside).map_or(0, |before| before + 1);
@@ -189,6 +190,8 @@ mod tests {
         assert_eq!(mask_card_numbers("4242 4242-4242 4242 é"), "**** ****-**** 4242 é");
         assert_eq!(mask_card_numbers("card 4242424242424242 12/27"), "card ************4242 12/27");
         assert_eq!(mask_card_numbers("2 4242424242424242"), "2 ************4242");
+        assert_eq!(mask_card_numbers("6304000000000000000"), "***************0000");
+        assert_eq!(mask_card_numbers("63 04000000000000000"), "** *************0000");
         assert_eq!(
             mask_card_numbers("4242424242424242-5555555555554444"),
             "************4242-************4444"
@@ -252,7 +255,7 @@ mod tests {
         assert_eq!(mask_message(nested), r#"{"note":"{\"pan\":\"************4242\"}"}"#);
         let many = r"\".repeat(1 << 20);
         assert_eq!(mask_message(&many), many);
-        for innocent in [r#"{"name":"\u0034"}"#, r"4242424242424242\u003", "u00344242424242424242", r"\u00"] {
+        for innocent in [r#"{"name":"\u0034"}"#, r"4242424242424242\u003", "u0034242424242424242", r"\u00"] {
             let expected = innocent.replace("4242424242424242\\", "************4242\\");
             assert_eq!(mask_message(innocent), expected);
         }
