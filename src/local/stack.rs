@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -46,6 +47,10 @@ pub struct StackOptions {
     pub batch_size: usize,
     /// How long to gather them.
     pub batching_window: Duration,
+    /// The base URL of a DynamoDB outside this process that is to hold the table; `None` for the embedded one.
+    pub table_endpoint: Option<String>,
+    /// The name of the table. There must be none of that name yet.
+    pub table: String,
     /// The port of the AWS endpoint, 0 for any.
     pub port: u16,
     /// The port of the payment provider, 0 for any.
@@ -70,6 +75,8 @@ impl StackOptions {
             max_receive_count: 20,
             batch_size: 10,
             batching_window: Duration::ZERO,
+            table_endpoint: None,
+            table: TABLE.to_owned(),
             port: 0,
             payment_port: 0,
             clock: Clock::system(),
@@ -90,7 +97,7 @@ pub enum StackError {
         source: io::Error,
     },
     /// The table could not be created.
-    #[error("cannot create the table: {0}")]
+    #[error("cannot create the table: {}", DisplayErrorContext(.0))]
     Table(#[from] aws_sdk_dynamodb::Error),
     /// A queue could not be created.
     #[error("cannot create the queues: {0}")]
@@ -100,7 +107,7 @@ pub enum StackError {
     Function(#[from] InvokeError),
 }
 
-/// The name of the table.
+/// The name of the table, unless another one is asked for.
 pub const TABLE: &str = "orders";
 
 /// What the provider takes for a key. It takes anything.
@@ -111,6 +118,8 @@ pub struct Stack {
     endpoint: SocketAddr,
     payment_endpoint: SocketAddr,
     queues: QueueUrls,
+    dynamodb: aws_sdk_dynamodb::Client,
+    table: String,
     variables: Vec<(String, String)>,
     aws: EmbeddedAws,
     payments: PaymentProvider,
@@ -146,7 +155,8 @@ impl Stack {
         let payments = PaymentProvider::new(options.clock.clone());
         let in_process = aws.sdk_config(aws.connector());
         let sqs = aws_sdk_sqs::Client::new(&in_process);
-        create_table(&aws_sdk_dynamodb::Client::new(&in_process), TABLE).await?;
+        let dynamodb = dynamodb(options.table_endpoint.as_deref(), &in_process);
+        create_table(&dynamodb, &options.table).await?;
         let delivery =
             Delivery { visibility: options.visibility, max_receive_count: options.max_receive_count };
         let queues = create_queues(&sqs, delivery).await?;
@@ -168,6 +178,8 @@ impl Stack {
         Ok(Stack {
             endpoint,
             payment_endpoint,
+            dynamodb,
+            table: options.table,
             variables,
             aws,
             payments,
@@ -181,7 +193,7 @@ impl Stack {
         })
     }
 
-    /// Where DynamoDB and SQS are served.
+    /// Where SQS is served, and DynamoDB, unless the table is elsewhere.
     pub fn endpoint(&self) -> SocketAddr {
         self.endpoint
     }
@@ -206,7 +218,17 @@ impl Stack {
         aws::sdk_config(self.endpoint)
     }
 
-    /// The embedded AWS itself.
+    /// A client for the table, wherever that is.
+    pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        &self.dynamodb
+    }
+
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The embedded AWS itself. It has the table only if no other DynamoDB was asked for.
     pub fn aws(&self) -> &EmbeddedAws {
         &self.aws
     }
@@ -283,6 +305,14 @@ fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<
     }
 }
 
+/// For the table: the embedded DynamoDB without a detour through HTTP, or another one.
+fn dynamodb(endpoint: Option<&str>, in_process: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let Some(endpoint) = endpoint else { return aws_sdk_dynamodb::Client::new(in_process) };
+    let http = crate::function::http_client(crate::function::connector());
+    let elsewhere = in_process.to_builder().endpoint_url(endpoint).http_client(http);
+    aws_sdk_dynamodb::Client::new(&elsewhere.build())
+}
+
 fn variables(
     options: &StackOptions,
     endpoint: SocketAddr,
@@ -296,7 +326,7 @@ fn variables(
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("ORDERS_TABLE", TABLE.to_owned()),
+        ("ORDERS_TABLE", options.table.clone()),
         ("ORDERS_QUEUE_URL", queues.orders.clone()),
         ("DEAD_LETTER_QUEUE_URL", queues.orders_dlq.clone()),
         ("WAREHOUSE_QUEUE_URL", queues.warehouse.clone()),
@@ -311,6 +341,7 @@ fn variables(
         ("ORDER_CONCURRENCY", "64".to_owned()),
     ]
     .into_iter()
+    .chain(options.table_endpoint.clone().map(|endpoint| ("AWS_ENDPOINT_URL_DYNAMODB", endpoint)))
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }

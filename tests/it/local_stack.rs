@@ -10,7 +10,7 @@ use order_processor::local::receiver::KEY_ATTRIBUTE;
 use order_processor::local::stack::{Stack, StackError, StackOptions, TABLE};
 use serde_json::{Value, json};
 
-use crate::local_world::s;
+use crate::local_world::{over_http, s};
 
 /// Far more than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +100,27 @@ async fn an_order_goes_from_the_queue_through_the_function_to_the_receivers() {
     let pids: Vec<u32> = stack.function().environments().iter().filter_map(|status| status.pid).collect();
     within_patience(stack.shutdown()).await;
     assert!(!pids.is_empty() && pids.into_iter().all(|pid| !is_running(pid)));
+}
+
+#[tokio::test]
+async fn the_table_may_be_on_a_dynamodb_outside() {
+    let (elsewhere, address) = over_http().await;
+    let table = format!("orders-{}", fastrand::u16(..));
+    let options =
+        StackOptions { table_endpoint: Some(format!("http://{address}")), table: table.clone(), ..options() };
+    let stack = Stack::start(options).await.unwrap();
+    send(&stack, "1").await;
+    within_patience(stack.notifications().until(|told| told.contains_key("1:dispatch"))).await;
+    for (dynamodb, there) in [
+        (aws_sdk_dynamodb::Client::new(&elsewhere), true),
+        (aws_sdk_dynamodb::Client::new(&stack.sdk_config()), false),
+    ] {
+        let order = dynamodb.get_item().table_name(&table).key("pk", s("ORDER#1")).send().await;
+        assert_eq!(order.is_ok_and(|order| order.item.is_some()), there);
+    }
+    assert_eq!(stack.table(), table);
+    assert!(stack.dynamodb().describe_table().table_name(&table).send().await.is_ok());
+    stack.shutdown().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
 use order_processor::local::function_host::OutputLine;
-use order_processor::local::stack::{Stack, StackError, StackOptions, TABLE};
+use order_processor::local::stack::{Stack, StackError, StackOptions};
 use order_processor::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -53,7 +53,7 @@ pub fn times() -> String {
 
 /// The stack's table, for reading.
 pub fn table(stack: &Stack) -> Table {
-    Table::new(aws_sdk_dynamodb::Client::new(&stack.sdk_config()), TABLE)
+    Table::new(stack.dynamodb().clone(), stack.table())
 }
 
 /// Fills a table that nobody uses yet.

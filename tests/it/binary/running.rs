@@ -10,8 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::local::function_host::{FunctionOptions, OutputLine};
 use order_processor::local::ledger::{self, Facts, Sent};
-use order_processor::local::resources::create_table;
-use order_processor::local::stack::{Stack, StackOptions, TABLE};
+use order_processor::local::stack::{Stack, StackOptions};
 use order_processor::record::Record;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -70,23 +69,14 @@ impl Running {
         let mut options = StackOptions::new(function());
         options.output = append_to(&lines);
         options.visibility = Duration::from_secs(5);
-        let table_name = match server() {
-            None => TABLE.to_owned(),
-            Some(endpoint) => {
-                let name = format!("binary-{:016x}", fastrand::u64(..));
-                options.variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint));
-                options.variables.push(("ORDERS_TABLE".to_owned(), name.clone()));
-                name
-            }
-        };
+        if server().is_some() {
+            options.table_endpoint = server();
+            options.table = format!("binary-{:016x}", fastrand::u64(..));
+        }
         change(&mut options);
         let stack = Stack::start(options).await.unwrap();
         let table_endpoint = server().unwrap_or_else(|| format!("http://{}", stack.endpoint()));
-        let sdk = stack.sdk_config().into_builder().endpoint_url(&table_endpoint).build();
-        let table = dynamodb::Client::new(&sdk);
-        if server().is_some() {
-            create_table(&table, &table_name).await.unwrap();
-        }
+        let (table, table_name) = (stack.dynamodb().clone(), stack.table().to_owned());
         let mut running = Running { stack, table, table_name, table_endpoint, stock: BTreeMap::new(), lines };
         running.stock("mug", STOCK).await;
         running
@@ -118,7 +108,6 @@ impl Running {
     /// Another function beside the stack's own, which no queue invokes. Its variables may be changed.
     pub fn function_options(&self, environments: usize, changes: &[(&str, &str)]) -> FunctionOptions {
         let mut variables = self.stack.variables().to_vec();
-        variables.push(("ORDERS_TABLE".to_owned(), self.table_name.clone()));
         variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), self.table_endpoint.clone()));
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         FunctionOptions {

@@ -10,21 +10,24 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::run;
+use super::{run, run_in};
+use crate::local_world::over_http;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn the_demonstration_kills_takes_over_and_balances() {
-    let arguments = ["demo", "--orders", "60", "--seed", "1", "--kill-every", "300ms", "--json"];
+async fn the_demonstration_kills_freezes_takes_over_and_balances() {
+    let arguments =
+        ["demo", "--orders", "60", "--seed", "1", "--kill-every", "300ms", "--freeze-every", "500ms"];
+    let arguments = [&arguments[..], &["--json"]].concat();
     let run = tokio::time::timeout(PATIENCE, run(&arguments, "")).await.expect("took too long");
     let account = run.document();
     assert_eq!((run.code, &account["balanced"]), (0, &Value::Bool(true)), "{run:?}");
     let number = |name: &str| account[name].as_u64().unwrap();
     assert_eq!(number("orders"), 60);
     assert!(number("messages") > 80 && number("duplicates_absorbed") > 0, "{account}");
-    assert!(number("kills") > 0 && number("takeovers") > 0, "{account}");
+    assert!(number("kills") > 0 && number("takeovers") > 0 && number("freezes") > 0, "{account}");
     assert!(account["dead_letters"]["conflict"].as_u64() > Some(0), "{account}");
     assert!(account["dead_letters"]["invalid"].as_u64() > Some(0), "{account}");
     // On a slow machine every order that was taken over may have been given back by its worker; none is shown then.
@@ -32,6 +35,32 @@ async fn the_demonstration_kills_takes_over_and_balances() {
         assert!(events.iter().any(|event| event["what"] == "taken over"), "{account}");
     }
     assert!(run.err.contains("visibility 20s"), "{}", run.err);
+}
+
+#[tokio::test]
+async fn the_demonstration_has_its_table_where_the_environment_says() {
+    let (config, address) = over_http().await;
+    let endpoint = format!("http://{address}");
+    let variables = [("AWS_ENDPOINT_URL_DYNAMODB", endpoint.as_str())];
+    let quiet = ["demo", "--orders", "20", "--kill-every", "0s", "--json"];
+    let run = tokio::time::timeout(PATIENCE, run_in(&variables, &quiet, "")).await.expect("took too long");
+    assert_eq!((run.code, &run.document()["balanced"]), (0, &Value::Bool(true)), "{run:?}");
+    assert!(run.err.contains(&format!("on the DynamoDB at {endpoint}")), "{}", run.err);
+    let left = aws_sdk_dynamodb::Client::new(&config).list_tables().send().await.unwrap();
+    assert_eq!(left.table_names(), [] as [&str; 0]);
+
+    let nowhere = [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")];
+    let run = run_in(&nowhere, &quiet, "").await;
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("the table") && run.err.contains("refused"), "{}", run.err);
+}
+
+#[tokio::test]
+async fn a_demonstration_that_takes_too_long_ends_and_says_how_far_it_came() {
+    let arguments = ["demo", "--orders", "500", "--kill-every", "0s", "--within", "10ms"];
+    let run = tokio::time::timeout(PATIENCE, run(&arguments, "")).await.expect("took too long");
+    assert_eq!((run.code, run.out.as_str()), (1, ""), "{run:?}");
+    assert!(run.err.contains("not empty after 10ms: 0 of "), "{}", run.err);
 }
 
 fn is_running(pid: i32) -> bool {

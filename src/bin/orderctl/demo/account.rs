@@ -14,8 +14,8 @@ use crate::timeline;
 /// The most violations of one invariant that are told one by one.
 const TOLD: usize = 5;
 
-/// Tells what happened and whether it adds up.
-pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
+/// Tells what happened, and whether it adds up.
+pub fn account(plan: &Plan, outcome: &Outcome) -> (Report, bool) {
     let violations = check(&outcome.facts);
     let takeovers: u64 = outcome.facts.records.iter().map(timeline::takeovers).sum();
     let example = example(outcome);
@@ -31,6 +31,7 @@ pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
         "duplicates_absorbed": duplicates(outcome),
         "dead_letters": dead_letters(outcome),
         "kills": outcome.kills,
+        "freezes": outcome.freezes,
         "takeovers": takeovers,
         "seconds": seconds(outcome.took),
         "rush": {
@@ -44,16 +45,17 @@ pub fn account(plan: &Plan, outcome: &Outcome) -> Report {
     told(&mut text, outcome, takeovers);
     balance(&mut text, &violations);
     if let Some(record) = example {
-        let _ = write!(text, "\nThe worker of this order was killed, and another went on:\n");
+        let _ = write!(text, "\nThe worker of this order was lost, and another went on:\n");
         text += &timeline::text(record, &[]);
     }
     let report = Report::new(document, text).failed(!violations.is_empty());
-    if violations.is_empty() {
+    let report = if violations.is_empty() {
         let again = format!("orderctl demo --seed {}", plan.seed.wrapping_add(1));
         report.and_next(again).and_next("orderctl dev").and_next("orderctl send --scenario duplicate")
     } else {
         report.and_next(format!("orderctl demo --orders {} --seed {}", plan.orders, plan.seed))
-    }
+    };
+    (report, violations.is_empty())
 }
 
 fn told(text: &mut String, outcome: &Outcome, takeovers: u64) {
@@ -69,10 +71,12 @@ fn told(text: &mut String, outcome: &Outcome, takeovers: u64) {
     }
     let _ = writeln!(text, "  {:>6}  duplicates absorbed", duplicates(outcome));
     let _ = writeln!(text, "  {:>6}  processes killed with kill -9 at work", outcome.kills);
+    let frozen = "processes frozen past their deadline with SIGSTOP, and woken";
+    let _ = writeln!(text, "  {:>6}  {frozen}", outcome.freezes);
     let _ = writeln!(text, "  {takeovers:>6}  leases taken over");
     let _ = writeln!(
         text,
-        "\n{} orders in {:.1} s, before only killed ones were left to come back: {:.0} orders a second{}; {:.0} s in all",
+        "\n{} orders in {:.1} s, before only those of lost workers were left to come back: {:.0} orders a second{}; {:.0} s in all",
         outcome.rush.0,
         outcome.rush.1.as_secs_f64(),
         rate(outcome),

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use order_processor::clock::{Clock, UnixMillis};
 use order_processor::local::ledger::{DeadLetter, Facts, Sent};
 use order_processor::local::stack::Stack;
-use tokio::time::Instant;
 
 use super::journal::{Entries, Journal};
+use super::mischief::Mischief;
 use super::progress::Progress;
 use super::traffic;
 use crate::failure;
@@ -22,6 +22,10 @@ pub struct Plan {
     pub seed: u64,
     /// `None`: no process is killed.
     pub kill_every: Option<Duration>,
+    /// `None`: no process is frozen.
+    pub freeze_every: Option<Duration>,
+    /// When to give up, from the start; `None` for a time that is ample for so many messages.
+    pub within: Option<Duration>,
 }
 
 /// What happened.
@@ -32,6 +36,8 @@ pub struct Outcome {
     pub sent: BTreeMap<&'static str, u64>,
     /// Processes killed.
     pub kills: u64,
+    /// Processes stopped past their deadline, and woken.
+    pub freezes: u64,
     /// From the first message until the queue was empty.
     pub took: Duration,
     /// Orders finished, and in which time, until nothing was visible in the queue for the first time.
@@ -44,6 +50,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// More for many messages: at this rate something is wrong.
 const PATIENCE_PER_MESSAGE: Duration = Duration::from_millis(50);
+/// More messages than this do not wait in the queue: the function sees no difference, and memory would.
+const BACKLOG: u64 = 5000;
+/// Messages sent between two looks at that.
+const PORTION: usize = 500;
 
 /// Sends, kills, waits until the queue is empty, and gathers.
 pub async fn run(plan: &Plan, stack: &Stack, journal: &Journal) -> Result<Outcome> {
@@ -51,13 +61,12 @@ pub async fn run(plan: &Plan, stack: &Stack, journal: &Journal) -> Result<Outcom
     local::load_stock(&local::table(stack), &stock).await?;
     let started = Clock::system().now();
     let messages = traffic::messages(plan.orders, plan.seed, started);
-    let patience = PATIENCE + PATIENCE_PER_MESSAGE * u32::try_from(messages.len()).unwrap_or(u32::MAX);
-    let sqs = aws_sdk_sqs::Client::new(&stack.sdk_config());
-    let sending = outbox::send(&sqs, &stack.queues().orders, &messages);
+    let ample = PATIENCE + PATIENCE_PER_MESSAGE * u32::try_from(messages.len()).unwrap_or(u32::MAX);
+    let patience = plan.within.unwrap_or(ample);
     let watch = Watch::new(plan, stack, messages.len());
-    let (ids, watched) = tokio::time::timeout(patience, watch.until_empty(sending))
-        .await
-        .with_context(|| format!("the queue is not empty after {} s", patience.as_secs()))??;
+    let ended = tokio::time::timeout(patience, watch.until_empty(send(stack, &messages))).await;
+    let Ok(ended) = ended else { bail!(too_late(stack, messages.len(), patience)) };
+    let (ids, watched) = ended?;
     everything_is_said(stack, journal).await;
 
     let sent = messages.iter().zip(ids);
@@ -69,6 +78,7 @@ pub async fn run(plan: &Plan, stack: &Stack, journal: &Journal) -> Result<Outcom
     Ok(Outcome {
         sent: by_kind(&messages),
         kills: watched.kills,
+        freezes: watched.freezes,
         took: Clock::system().now().since(started),
         rush: (finished as u64, watched.rushed_until.since(started)),
         entries,
@@ -76,10 +86,30 @@ pub async fn run(plan: &Plan, stack: &Stack, journal: &Journal) -> Result<Outcom
     })
 }
 
+/// Sends no faster than the function works, and returns the message IDs.
+async fn send(stack: &Stack, messages: &[Message]) -> Result<Vec<String>> {
+    let sqs = aws_sdk_sqs::Client::new(&stack.sdk_config());
+    let queue = &stack.queues().orders;
+    let mut ids = Vec::with_capacity(messages.len());
+    for portion in messages.chunks(PORTION) {
+        while stack.depth(queue).await.context("looking at the queue")?.visible >= BACKLOG {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        ids.extend(outbox::send(&sqs, queue, portion).await?);
+    }
+    Ok(ids)
+}
+
+fn too_late(stack: &Stack, messages: usize, patience: Duration) -> String {
+    format!(
+        "the queue is not empty after {patience:?}: {} of {messages} messages are done",
+        stack.progress().deleted
+    )
+}
+
 struct Watch<'a> {
     stack: &'a Stack,
-    kill_every: Option<Duration>,
-    next_kill: Instant,
+    mischief: Mischief,
     progress: Progress,
     watched: Watched,
 }
@@ -87,6 +117,7 @@ struct Watch<'a> {
 #[derive(Default)]
 struct Watched {
     kills: u64,
+    freezes: u64,
     /// When nothing was visible for the first time.
     rushed_until: UnixMillis,
 }
@@ -95,8 +126,7 @@ impl<'a> Watch<'a> {
     fn new(plan: &Plan, stack: &'a Stack, messages: usize) -> Self {
         Watch {
             stack,
-            kill_every: plan.kill_every,
-            next_kill: Instant::now() + plan.kill_every.unwrap_or_default(),
+            mischief: Mischief::new(plan.kill_every, plan.freeze_every, plan.seed),
             progress: Progress::new(messages as u64),
             watched: Watched::default(),
         }
@@ -130,12 +160,14 @@ impl<'a> Watch<'a> {
         if all_sent && orders.visible == 0 && self.watched.rushed_until == UnixMillis::default() {
             self.watched.rushed_until = Clock::system().now();
         }
-        self.kill(orders.visible);
-        let done = self.stack.progress().deleted;
-        let waiting = orders.visible == 0 && self.watched.kills > 0;
-        let hidden = if waiting { "hidden since their worker was killed" } else { "in flight" };
-        self.progress.show(done, format!("{} {hidden}, {} killed", orders.in_flight, self.watched.kills));
-        if !all_sent || left > 0 {
+        let rush = self.watched.rushed_until == UnixMillis::default() && orders.visible > 0;
+        self.mischief.act(self.stack, rush);
+        (self.watched.kills, self.watched.freezes) = (self.mischief.kills, self.mischief.freezes);
+        let waiting = orders.visible == 0 && self.watched.kills + self.watched.freezes > 0;
+        let hidden = if waiting { "hidden since their worker was lost" } else { "in flight" };
+        let lost = format!("{} killed, {} frozen", self.watched.kills, self.watched.freezes);
+        self.progress.show(self.stack.progress().deleted, format!("{} {hidden}, {lost}", orders.in_flight));
+        if !all_sent || left > 0 || !self.mischief.is_over() {
             return Ok(false);
         }
         let mut downstream = 0;
@@ -144,20 +176,6 @@ impl<'a> Watch<'a> {
             downstream += depth.visible + depth.in_flight;
         }
         Ok(downstream == 0)
-    }
-
-    /// Only while there is a queue, but at least once: every kill costs the visibility timeout, and the last of
-    /// them would otherwise go on for ever.
-    fn kill(&mut self, visible: u64) {
-        let Some(every) = self.kill_every else { return };
-        let rush = self.watched.rushed_until == UnixMillis::default() && visible > 0;
-        if (rush || self.watched.kills == 0)
-            && Instant::now() >= self.next_kill
-            && self.stack.kill_one().is_some()
-        {
-            self.watched.kills += 1;
-            self.next_kill = Instant::now() + every;
-        }
     }
 }
 
