@@ -7,15 +7,18 @@ mod progress;
 mod run;
 mod traffic;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use order_processor::local::function_host::OutputLine;
 use order_processor::local::stack::StackOptions;
 
+use crate::local::{self, LogFile};
 use crate::report::Report;
-use crate::{duration, environment, failure, local};
+use crate::{duration, environment, failure};
 use journal::Journal;
 use run::Plan;
 
@@ -40,6 +43,9 @@ pub struct Demo {
     /// When to give up if orders are left [default: 2m, and 50ms more for each message]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     within: Option<Duration>,
+    /// Write what the function says to this file, as the JSON lines they are: for timeline and stats --log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 }
 
 /// More than there are cores: some of them wait for slow cards.
@@ -57,7 +63,12 @@ impl Demo {
         };
         let journal = Arc::new(Journal::default());
         let noted = Arc::clone(&journal);
-        let stack = local::start(adjust, move |line| noted.note(&line.line)).await?;
+        let log = LogFile::open(self.log.as_deref())?;
+        let told = move |line: OutputLine| {
+            noted.note(&line.line);
+            log.write(&line.line);
+        };
+        let stack = local::start(adjust, told).await?;
         eprintln!(
             "{} orders, seed {}, on a stack in this process: {ENVIRONMENTS} processes of the function, {}; \
              what a lost worker had received comes back when its visibility ends",

@@ -1,17 +1,15 @@
 //! `orderctl dev`: the local stack, until Ctrl-C.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use order_processor::local::function_host::OutputLine;
 use order_processor::local::stack::Stack;
 use serde_json::{Map, Value, json};
 
 use crate::environment;
-use crate::local;
+use crate::local::{self, LogFile};
 use crate::log_line::{RecordLine, is_of_metrics};
 use crate::report::{Report, print_document, print_text};
 
@@ -40,15 +38,10 @@ impl Dev {
             options.port = self.port;
             options.environments = usize::from(self.environments);
         };
-        let log = self.log.as_ref().map(|path| {
-            let open = File::options().create(true).append(true).open(path);
-            open.with_context(|| format!("opening {}", path.display()))
-        });
-        let log = log.transpose()?;
+        let log = LogFile::open(self.log.as_deref())?;
         let told = move |line: OutputLine| {
             say(&line);
-            // Whoever watches the terminal loses nothing if the disk is full.
-            log.as_ref().map(|mut log| writeln!(log, "{}", line.line));
+            log.write(&line.line);
         };
         let stack = local::start(adjust, told).await?;
         let until_asked = async {

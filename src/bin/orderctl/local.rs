@@ -1,6 +1,8 @@
 //! What `demo` and `dev` share: the built function, the stack around it, and the signal that ends it.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -43,6 +45,25 @@ pub async fn start(
         }
         error => anyhow!("the local stack did not start: {error}"),
     })
+}
+
+/// A file for what the function says, if one is asked for.
+pub struct LogFile(Option<File>);
+
+impl LogFile {
+    /// Lines are appended to `path`.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let open = |path: &Path| {
+            let file = File::options().create(true).append(true).open(path);
+            file.with_context(|| format!("opening {}", path.display()))
+        };
+        path.map(open).transpose().map(LogFile)
+    }
+
+    /// Appends a line. Whoever watches loses nothing if the disk is full.
+    pub fn write(&self, line: &str) {
+        self.0.as_ref().map(|mut file| writeln!(file, "{line}"));
+    }
 }
 
 /// The times of such a stack, for people who wait.
