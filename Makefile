@@ -10,7 +10,7 @@ ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BUILD := cargo build --locked --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test verify test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
+.PHONY: help demo dev test verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,14 @@ test: ## every test that needs no server outside the build
 
 verify: ## every proof with its wide bounds, and the report target/verification.md (a quarter of an hour; npm and a JDK)
 	infra/verify.sh
+
+soak: ## an hour of orders, kills, freezes and restarts of DynamoDB Local, then the books (SOAK_ORDERS, SOAK_MINUTES; npm and a JDK)
+	$(BUILD)
+	infra/soak.sh
+
+verify-servers: ## the same tests on DynamoDB Local, ministack and LocalStack (LOCALSTACK_ENDPOINT), and a table of what passed
+	$(BUILD)
+	infra/verify-servers.sh
 
 test-stack: ## deploy template.yaml on ministack (AWS_ENDPOINT_URL, else installed from PyPI) and test end to end there
 	$(BUILD)
