@@ -211,10 +211,11 @@ impl Place {
     /// are long gone.
     fn take_environment(&mut self, world: &Arc<World>, code: Code) -> Box<Environment> {
         let present = Settings::present(world);
-        let fits = |there: &Box<Environment>| {
-            !there.is_old() && there.code == code && there.settings.live_on(&present)
-        };
-        match self.environment.take().filter(fits) {
+        let there = self
+            .environment
+            .take()
+            .filter(|there| !there.is_old() && there.code == code && there.settings.live_on(&present));
+        match there {
             Some(environment) => environment,
             None => {
                 self.generation += 1;
