@@ -41,8 +41,8 @@ look() {
 
 # Each process that lived for four windows: its median in its second window against that in its last one. A quarter and
 # 4 MB more memory is allowed: the allocator keeps what the largest batch took and gives it back late. A leak of 1 kB for
-# each order would be 25 MB in a process's share of 100,000. And 12 files more: the connections that a batch of ten orders,
-# the queue and the payment provider can hold at once, as one window may be quieter than the other.
+# each order would be 25 MB in a process's share of 100,000. And 30 files more: ten orders of a batch may each have a
+# connection to the table, the queues and the payment provider, and one window may be quieter than the other.
 growth() {
   awk -v window="$window" '
     function median(pid, from, to, column,    i, j, n, kept, values) {
@@ -69,7 +69,7 @@ growth() {
         early_files = median(pid, first[pid] + window, first[pid] + 2 * window, "files")
         late_files = median(pid, last[pid] - window, last[pid] + 1, "files")
         if (early == "" || late == "") continue # not looked at for so long, as the table was away
-        grew = late > early * 1.25 + 4096 || late_files > early_files + 12
+        grew = late > early * 1.25 + 4096 || late_files > early_files + 30
         printf "%6d lived %5d s: %6d -> %6d kB, %3d -> %3d files%s\n",
           pid, lived, early, late, early_files, late_files, grew ? "  GREW" : ""
         compared++
