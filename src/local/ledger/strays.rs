@@ -20,7 +20,11 @@ pub(super) fn check(world: &World<'_>, found: &mut Found) {
         [(&facts.shipments, SHIP, Invariant::ShippedOnce), (&facts.notifications, TELL, Invariant::ToldOnce)]
     {
         for key in deliveries.keys() {
-            let id = key.strip_suffix(step).and_then(|id| id.strip_suffix(':')).unwrap_or(key);
+            // A person may have begun another generation of the key: `<order_id>:<step>:2`.
+            let first = key.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':').unwrap_or(key);
+            let of = |key: &str| Some(key.strip_suffix(step)?.strip_suffix(':')?.to_owned());
+            let id = of(key).or_else(|| of(first)).unwrap_or_else(|| key.clone());
+            let id = id.as_str();
             let known = id != key && is_order(world, id);
             found.unless(known, invariant, id, || format!("the key {key:?} is of no order"));
         }
