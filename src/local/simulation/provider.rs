@@ -48,7 +48,7 @@ pub(super) fn prepare(world: &World) {
         let mut random = chance.of("key", "revoked");
         let rush = traffic::sent_at(world.plan.orders).since(START);
         let at = START + between(&mut random, rush / 5, rush / 2);
-        let renewed = at + between(&mut random, Duration::from_secs(180), Duration::from_secs(420));
+        let renewed = at + between(&mut random, rush, rush * 2);
         world.agenda().plan(at, Act::RevokeKey);
         world.agenda().plan(renewed, Act::RenewKey);
     }
@@ -80,7 +80,9 @@ enum Trouble {
     Uncaptured,
 }
 
-const TROUBLES: [Trouble; 7] = [
+/// Some are more likely than others: those that a search has to settle.
+const TROUBLES: [Trouble; 8] = [
+    Trouble::StoredAfterPayment,
     Trouble::StoredAfterPayment,
     Trouble::Stored,
     Trouble::KeyInUse,
