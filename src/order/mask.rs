@@ -239,6 +239,8 @@ mod tests {
                 assert_eq!(mask_message(&body), body.replace("[\"424242424242", "[\"************"));
             }
         }
+        let list = format!(r#"{{"customer_id":[{card}.5,"{card}"]}}"#);
+        assert_eq!(mask_message(&list), r#"{"customer_id":["************4242.5","************4242"]}"#);
         let cut = format!(r#"{{"order_id":"{card}"#);
         assert_eq!(mask_message(&cut), cut);
         let lost = format!(r#"{{"order_id":"ord-1 {card}"#);

@@ -35,7 +35,7 @@ pub(super) fn values(text: &str, names: &[&str]) -> Vec<Range<usize>> {
 fn value_at(text: &str, start: usize, quote: Option<usize>) -> Range<usize> {
     let rest = &text[start..];
     if !rest.starts_with('"') {
-        let is_end = |c: char| c.is_whitespace() || ",}]\"".contains(c);
+        let is_end = |c: char| c.is_whitespace() || ",[]{}\"".contains(c);
         return start..start + rest.find(is_end).unwrap_or(rest.len());
     }
     let start = start + 1;
@@ -117,5 +117,8 @@ mod tests {
         assert_eq!(value("{\"sku\":\"mug\n4242\"}"), "mug");
         assert_eq!(value(r#"{"sku":4242}"#), "4242");
         assert_eq!(value(r#"{"sku":"\u0034","#), r"\u0034");
+        for no_scalar in [r#"{"sku":[4242]}"#, r#"{"sku":{"a":4242}}"#, r#"{"sku":[["4242"]]}"#] {
+            assert_eq!(value(no_scalar), "", "{no_scalar}");
+        }
     }
 }
