@@ -10,7 +10,7 @@ ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BUILD := cargo build --locked --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
+.PHONY: help demo dev test cost verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ dev: ## the local stack, until Ctrl-C
 
 test: ## every test that needs no server outside the build
 	cargo test --locked
+
+cost: ## measure what an order costs, and write the tables of docs/cost.md
+	COST=write cargo test --locked --test it -- cost::
 
 verify: ## every proof with its wide bounds, and the report target/verification.md (a quarter of an hour; npm and a JDK)
 	infra/verify.sh

@@ -4,6 +4,7 @@
 
 mod binary;
 mod contract;
+mod cost;
 mod deployed;
 mod evidence;
 mod faults;

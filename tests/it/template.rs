@@ -2,7 +2,7 @@
 //! proves of each rule that it catches what it is for.
 
 mod alarms;
-mod cases;
+pub mod cases;
 mod document;
 mod ends;
 mod function;
@@ -12,7 +12,7 @@ mod polling;
 mod queues;
 mod resolve;
 mod role;
-mod stack;
+pub mod stack;
 
 use serde_json::Value;
 
