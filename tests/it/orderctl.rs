@@ -2,8 +2,10 @@
 
 mod afternoon;
 mod cancelling;
+mod cloud;
 mod dead_letters;
 mod deployed;
+mod deployment;
 mod health;
 mod orders;
 mod parked;

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use serde_json::json;
 
+use crate::policies;
 use crate::report::{self, FAILED, NOT_FOUND, USAGE};
 
 /// What a script can tell from a failure by its exit code.
@@ -16,11 +17,13 @@ enum Told {
     NotFound(String),
     /// It was asked for in a way that cannot be done: exit code 2, as for what the command line itself refuses.
     Usage(String),
+    /// Whoever asked may not: exit code 1. With the right that it takes, if AWS names it.
+    Denied { words: String, right: Option<String> },
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Told::NotFound(words) | Told::Usage(words)) = self;
+        let (Told::NotFound(words) | Told::Usage(words) | Told::Denied { words, .. }) = self;
         f.write_str(words)
     }
 }
@@ -35,6 +38,49 @@ pub fn usage(what: impl Into<String>) -> anyhow::Error {
 /// `what` is not there; `next` says what to try.
 pub fn not_found(what: impl Into<String>, next: impl fmt::Display) -> anyhow::Error {
     anyhow::Error::new(Told::NotFound(format!("{}\n{next}", what.into())))
+}
+
+/// Whether AWS refused because whoever asked lacks a right; and which, if it is known.
+pub fn denied(error: &anyhow::Error) -> Option<Option<&str>> {
+    match error.downcast_ref() {
+        Some(Told::Denied { right, .. }) => Some(right.as_deref()),
+        _ => None,
+    }
+}
+
+fn lacks(words: &str, right: Option<&str>) -> anyhow::Error {
+    let takes = right.map_or(String::new(), |right| format!("it takes the right {right}; "));
+    let words = format!("{words}\n{takes}who you are: aws sts get-caller-identity");
+    anyhow::Error::new(Told::Denied { words, right: right.map(str::to_owned) })
+}
+
+/// The right that AWS says is missing. What a policy denies explicitly, no right would help.
+fn named_right(message: &str) -> Option<&str> {
+    let right = message.split_once("not authorized to perform: ")?.1.split_whitespace().next()?;
+    (!message.contains(EXPLICIT)).then(|| policies::spelled(right))
+}
+
+const EXPLICIT: &str = "explicit deny";
+
+/// A signed request that AWS refused while `doing` something; `right` is what it takes.
+pub fn refused(
+    doing: impl fmt::Display,
+    status: u16,
+    code: &str,
+    message: &str,
+    right: &str,
+) -> anyhow::Error {
+    let words = [code, message].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ");
+    let words = format!("{doing}: {status} {words}").trim_end().to_owned();
+    let says_so = ["AccessDenied", "AccessDeniedException", "AuthorizationError"].contains(&code);
+    // Another one than the request's own, where a key is behind it.
+    let named = named_right(message).or(says_so.then_some(right));
+    match status {
+        _ if named.is_some() && !message.contains(EXPLICIT) => lacks(&words, named),
+        404 => not_found(words, "is the stack deployed? --stack NAME"),
+        412 => anyhow!("{words}\nsomebody else has changed it since it was looked at: look again"),
+        _ => anyhow!(words),
+    }
 }
 
 /// An AWS call that failed while `doing` something.
@@ -57,7 +103,8 @@ where
             anyhow!("{doing}: {code}{message}\nrenew your credentials: aws sso login, or set AWS_PROFILE")
         }
         "AccessDenied" | "AccessDeniedException" => {
-            anyhow!("{doing}: {code}{message}\nwho you are: aws sts get-caller-identity")
+            let words = format!("{doing}: {code}{message}");
+            if message.contains(EXPLICIT) { anyhow!(words) } else { lacks(&words, named_right(&message)) }
         }
         _ => anyhow!("{doing}: {code}{message}"),
     }
@@ -81,7 +128,7 @@ pub fn print(error: &anyhow::Error, json: bool, name: &str) -> ExitCode {
     let (kind, code) = match error.downcast_ref() {
         Some(Told::NotFound(_)) => ("not_found", NOT_FOUND),
         Some(Told::Usage(_)) => ("usage", USAGE),
-        None => ("failed", FAILED),
+        Some(Told::Denied { .. }) | None => ("failed", FAILED),
     };
     let words = report::called(&format!("{error:#}"), name);
     eprintln!("error: {words}");
@@ -89,4 +136,30 @@ pub fn print(error: &anyhow::Error, json: bool, name: &str) -> ExitCode {
         report::print_document(&json!({ "error": { "kind": kind, "message": words } }));
     }
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_right_that_it_takes() {
+        let told = "User: arn:aws:iam::000000000000:user/x is not authorized to perform: sqs:getqueueattributes on resource: y";
+        assert_eq!(named_right(told), Some("sqs:GetQueueAttributes"));
+        assert_eq!(named_right("no"), None);
+        let (own, named) = ("a:B", "sqs:GetQueueAttributes");
+        for (code, message, right) in
+            [("AccessDeniedException", "", own), ("", told, named), ("AuthorizationError", "no", own)]
+        {
+            let error = refused("asking", 403, code, message, own);
+            assert_eq!(denied(&error), Some(Some(right)), "{error}");
+            assert!(error.to_string().contains(right), "{error}");
+        }
+        let explicitly = format!("{told} with an explicit deny in a resource-based policy");
+        assert_eq!(named_right(&explicitly), None);
+        assert_eq!(denied(&refused("asking", 403, "AccessDeniedException", &explicitly, own)), None);
+        for (status, code) in [(403, "InvalidClientTokenId"), (404, "ResourceNotFoundException"), (500, "")] {
+            assert_eq!(denied(&refused("asking", status, code, "no", "a:B")), None, "{code}");
+        }
+    }
 }

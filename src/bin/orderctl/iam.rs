@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use aws_config::SdkConfig;
-use aws_smithy_xml::decode::{Document, try_data};
-use http::Method;
 
-use crate::signed::{self, Question};
+use crate::signed::Question;
+use crate::xml;
 
 /// Whether `role` may do each of `actions` on `resource` (`SimulatePrincipalPolicy`).
 pub async fn decisions(
@@ -22,36 +21,16 @@ pub async fn decisions(
     for (number, action) in (1..).zip(actions) {
         form.append_pair(&format!("ActionNames.member.{number}"), action);
     }
-    let question = Question {
-        service: "iam",
-        region: Some("us-east-1"),
-        method: Method::POST,
-        path: "/",
-        content_type: "application/x-www-form-urlencoded",
-        body: form.finish(),
-    };
-    let (status, answer) = signed::ask(sdk, question).await?;
-    let answer = String::from_utf8(answer).context("IAM's answer is no text")?;
-    match status {
-        200 => read(&answer),
-        _ => bail!(
-            "asking iam what {role} may do: {status} {}",
-            text_of(&answer, "Message").unwrap_or_default()
-        ),
-    }
+    let right = "iam:SimulatePrincipalPolicy";
+    let question = Question { region: Some("us-east-1"), ..Question::query("iam", right, form.finish()) };
+    read(&xml::answer(sdk, question).await?)
 }
 
 /// Action and decision stand side by side, in no order that is promised.
 fn read(answer: &str) -> Result<BTreeMap<String, bool>> {
     let (mut decisions, mut action, mut decision) = (BTreeMap::new(), None, None);
-    let mut document = Document::new(answer);
-    while let Some(element) = document.next_start_element() {
-        let known = match element.local() {
-            "EvalActionName" => &mut action,
-            "EvalDecision" => &mut decision,
-            _ => continue,
-        };
-        *known = Some(try_data(&mut document.scoped_to(element))?.into_owned());
+    for (name, text) in xml::texts(answer, &["EvalActionName", "EvalDecision"])? {
+        *(if name == "EvalActionName" { &mut action } else { &mut decision }) = Some(text);
         if action.is_some() && decision.is_some() {
             decisions.extend(action.take().zip(decision.take().map(|decision| decision == "allowed")));
         }
@@ -60,16 +39,6 @@ fn read(answer: &str) -> Result<BTreeMap<String, bool>> {
         bail!("IAM's answer has no decision");
     }
     Ok(decisions)
-}
-
-fn text_of(answer: &str, name: &str) -> Option<String> {
-    let mut document = Document::new(answer);
-    while let Some(element) = document.next_start_element() {
-        if element.local() == name {
-            return try_data(&mut document.scoped_to(element)).ok().map(|text| text.into_owned());
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -98,9 +67,5 @@ mod tests {
         for answer in ["", "<R/>", "{}", "<R><EvalDecision>allowed</EvalDecision></R>"] {
             assert!(read(answer).is_err(), "{answer}");
         }
-        assert_eq!(
-            text_of("<E><Message>no such role</Message></E>", "Message").as_deref(),
-            Some("no such role")
-        );
     }
 }

@@ -6,6 +6,8 @@
 //! | `target` | which table and queues are meant, and how to reach them |
 //! | `report` | what a command found: text for people, one JSON document for programs |
 //! | `failure` | what went wrong, and the command to try next |
+//! | `policies` | the rights that all this takes, and which of them change something |
+//! | `signed`, `xml` | requests to services for which there is no SDK here; `lambda`, `iam`, `cloudwatch`, `sns` and `deployment` use them |
 //! | `change`, `signature` | a change of an order by a person, on the record with who and why |
 //! | the others | one command each |
 
@@ -15,7 +17,9 @@ mod audit;
 mod cancel;
 mod change;
 mod cli;
+mod cloudwatch;
 mod demo;
+mod deployment;
 mod dev;
 mod dlq;
 mod doctor;
@@ -34,16 +38,19 @@ mod outbox;
 mod pace;
 mod parked;
 mod pause;
+mod policies;
 mod report;
 mod send;
 mod signature;
 mod signed;
 mod simulate;
+mod sns;
 mod stats;
 mod stock;
 mod table;
 mod target;
 mod timeline;
+mod xml;
 
 use std::process::ExitCode;
 

@@ -14,12 +14,17 @@ use aws_smithy_types::byte_stream::ByteStream;
 use http::{Method, Request};
 use order_processor::clock::Clock;
 use order_processor::function::connector;
+use serde_json::Value;
+
+use crate::failure;
 
 /// A request of a person's may take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request to a service's API.
 pub struct Question<'a> {
+    /// The right that it takes, as a policy names it.
+    pub right: &'static str,
     /// As in its host name, and in the signature.
     pub service: &'static str,
     /// Of a service that has one endpoint for all Regions: where that is.
@@ -27,18 +32,52 @@ pub struct Question<'a> {
     pub method: Method,
     pub path: &'a str,
     pub content_type: &'static str,
+    /// What is wanted, where the API says that in a header (`X-Amz-Target`).
+    pub wanted: Option<&'static str>,
     pub body: String,
+}
+
+impl Question<'_> {
+    /// A question in AWS's Query protocol, whose answer is XML.
+    pub fn query(service: &'static str, right: &'static str, body: String) -> Question<'static> {
+        let content_type = "application/x-www-form-urlencoded";
+        Question {
+            right,
+            service,
+            region: None,
+            method: Method::POST,
+            path: "/",
+            content_type,
+            wanted: None,
+            body,
+        }
+    }
+}
+
+/// The answer to a question in one of AWS's JSON protocols.
+pub async fn json(sdk: &SdkConfig, question: Question<'_>) -> Result<Value> {
+    let (right, doing) = (question.right, format!("asking {} for {}", question.service, question.right));
+    let (status, answer) = ask(sdk, question).await?;
+    if (200..300).contains(&status) {
+        return serde_json::from_slice(&answer).with_context(|| format!("{doing}: the answer is no JSON"));
+    }
+    let document: Value = serde_json::from_slice(&answer).unwrap_or_default();
+    let text =
+        |names: [&str; 3]| names.into_iter().find_map(|name| document[name].as_str()).unwrap_or_default();
+    let (code, message) = (text(["__type", "Code", "code"]), text(["Message", "message", "error"]));
+    let code = code.rsplit('#').next().unwrap_or_default();
+    Err(failure::refused(doing, status, code, message, right))
 }
 
 /// The status and the body of the answer.
 pub async fn ask(sdk: &SdkConfig, question: Question<'_>) -> Result<(u16, Vec<u8>)> {
-    let doing = format!("asking {} for {}", question.service, question.path);
+    let doing = format!("asking {} for {}", question.service, question.right);
     let answered = tokio::time::timeout(PATIENCE, send(sdk, question)).await;
     answered.map_err(|_| anyhow!("{doing}: no answer in time"))?.context(doing)
 }
 
 async fn send(sdk: &SdkConfig, question: Question<'_>) -> Result<(u16, Vec<u8>)> {
-    let Question { service, region: global, method, path, content_type, body } = question;
+    let Question { service, region: global, method, path, content_type, wanted, body, .. } = question;
     let region = match global {
         Some(region) => region.to_owned(),
         None => sdk.region().context("no AWS Region is configured")?.to_string(),
@@ -47,6 +86,9 @@ async fn send(sdk: &SdkConfig, question: Question<'_>) -> Result<(u16, Vec<u8>)>
     let endpoint = sdk.endpoint_url().map(str::to_owned).unwrap_or(format!("https://{host}.amazonaws.com"));
     let request = Request::builder().method(method).uri(format!("{}{path}", endpoint.trim_end_matches('/')));
     let mut request = request.header("content-type", content_type).body(SdkBody::from(body.as_str()))?;
+    if let Some(wanted) = wanted {
+        request.headers_mut().insert("x-amz-target", http::HeaderValue::from_static(wanted));
+    }
     sign_with(sdk, &mut request, service, &region, &body).await?;
     let request = request.try_into().map_err(|_| anyhow!("the request could not be built"))?;
     let response = connector().call(request).await.map_err(|error| anyhow!("no connection: {error}"))?;

@@ -23,8 +23,14 @@ mod output {
     pub const ORDERS_TABLE: &str = "OrdersTableName";
     pub const ORDERS_QUEUE: &str = "OrdersQueueUrl";
     pub const DEAD_LETTER_QUEUE: &str = "DeadLetterQueueUrl";
-    pub const FUNCTION: &str = "FunctionName";
     pub const MAPPING: &str = "EventSourceMappingId";
+}
+
+/// A stack, as CloudFormation describes it.
+pub struct Stack {
+    pub name: String,
+    /// Such as `UPDATE_IN_PROGRESS`.
+    pub status: String,
 }
 
 const ORDERS_QUEUE_URL: &str = "ORDERS_QUEUE_URL";
@@ -52,17 +58,17 @@ pub struct Target {
     pub table: String,
     queue_url: Option<String>,
     dead_letter_queue_url: Option<String>,
-    function: Option<String>,
     mapping_id: Option<String>,
+    stack: Option<Stack>,
 }
 
 impl Target {
     /// From the options, else the environment, else the names of the local stack.
     pub async fn resolve(options: &TargetOptions) -> Result<Target> {
         let sdk = sdk_config(options).await?;
-        let mut outputs = match &options.stack {
-            Some(stack) => outputs(&sdk, stack).await?,
-            None => BTreeMap::new(),
+        let (stack, mut outputs) = match &options.stack {
+            Some(stack) => described(&sdk, stack).await.map(|(stack, outputs)| (Some(stack), outputs))?,
+            None => (None, BTreeMap::new()),
         };
         if let Some(stack) = &options.stack
             && let Some(missing) =
@@ -86,8 +92,8 @@ impl Target {
                 .clone()
                 .or_else(|| outputs.remove(output::DEAD_LETTER_QUEUE))
                 .or_else(|| from_environment(name::DEAD_LETTER_QUEUE_URL)),
-            function: outputs.remove(output::FUNCTION),
             mapping_id: outputs.remove(output::MAPPING),
+            stack,
             sdk,
         })
     }
@@ -102,9 +108,9 @@ impl Target {
         &self.sdk
     }
 
-    /// The name of the stack's function.
-    pub fn function(&self) -> Option<&str> {
-        self.function.as_deref()
+    /// The stack, if one was named.
+    pub fn stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
     }
 
     /// The ID of the event source mapping between the stack's queue and its function.
@@ -203,7 +209,8 @@ fn is_loopback(endpoint: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-async fn outputs(sdk: &SdkConfig, stack: &str) -> Result<BTreeMap<String, String>> {
+/// The stack and its outputs.
+async fn described(sdk: &SdkConfig, stack: &str) -> Result<(Stack, BTreeMap<String, String>)> {
     let client = aws_sdk_cloudformation::Client::new(sdk);
     let answer = client.describe_stacks().stack_name(stack).send().await;
     let answer = match answer {
@@ -216,9 +223,11 @@ async fn outputs(sdk: &SdkConfig, stack: &str) -> Result<BTreeMap<String, String
         }
         Err(error) => return Err(failure::aws(format!("reading the stack {stack}"), error)),
     };
-    let outputs =
-        answer.stacks.unwrap_or_default().into_iter().flat_map(|stack| stack.outputs.unwrap_or_default());
-    Ok(outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect())
+    let found = answer.stacks.unwrap_or_default().into_iter().next();
+    let status = found.as_ref().and_then(|found| found.stack_status.as_ref()).map(ToString::to_string);
+    let outputs = found.and_then(|found| found.outputs).unwrap_or_default().into_iter();
+    let outputs = outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect();
+    Ok((Stack { name: stack.to_owned(), status: status.unwrap_or_default() }, outputs))
 }
 
 /// CloudFormation has no code of its own for this.

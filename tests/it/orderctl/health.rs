@@ -60,7 +60,7 @@ async fn stats_of_a_queue_without_dead_letters_say_so() {
     assert_eq!(world.json(&["stats"]).await["dead_letters"], Value::Null);
 }
 
-fn found<'d>(document: &'d Value, rule: &str) -> &'d Value {
+pub fn found<'d>(document: &'d Value, rule: &str) -> &'d Value {
     let findings = document["findings"].as_array().unwrap();
     findings.iter().find(|finding| finding["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {document}"))
 }
@@ -114,7 +114,7 @@ async fn a_stack_is_paused_and_unpaused_and_a_dry_run_does_neither() {
         (json!("Disabled"), json!("Disabled"), json!(false))
     );
     let doctor = world.run(&[&on_stack("doctor")[..], &["--json"]].concat()).await.document();
-    assert_eq!(found(&doctor, "mapping")["level"], "warning", "{doctor}");
+    assert_eq!(found(&doctor, "mapping")["level"], "error", "{doctor}");
     assert_eq!(
         states(world.json(&on_stack("unpause")).await),
         (json!("Disabled"), json!("Enabled"), json!(true))

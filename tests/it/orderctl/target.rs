@@ -1,15 +1,12 @@
 //! Which table and queue a command means.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use aws_sdk_sqs as sqs;
-use axum::body::Bytes;
 use order_processor::local::aws::{EmbeddedAws, sdk_config};
 use order_processor::local::server;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::cloud::Cloud;
 use super::{Run, World, run_in};
 use crate::local_world::{a_clock, queue};
 
@@ -29,62 +26,29 @@ async fn the_environment_names_endpoint_table_and_queue_and_options_come_first()
     assert_eq!(run_in(&variables, &["list", "--table", "orders"], "").await.code, 0);
 }
 
-/// A CloudFormation with one stack, and a Lambda with its mapping, in front of the world's other services.
+/// A stack, in front of the world's other services.
 pub async fn with_a_stack() -> World {
+    with_a_cloud().await.0
+}
+
+/// The same, and what stands behind the stack.
+pub async fn with_a_cloud() -> (World, Cloud) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (aws, enabled) = (EmbeddedAws::at(address, a_clock()), Arc::new(AtomicBool::new(true)));
+    let (aws, cloud) = (EmbeddedAws::at(address, a_clock()), Cloud::new());
+    let behind = cloud.clone();
     tokio::spawn(server::serve(listener, std::future::pending(), move |request| {
-        let (aws, enabled) = (aws.clone(), Arc::clone(&enabled));
+        let (aws, cloud) = (aws.clone(), behind.clone());
         async move {
-            let is_dynamodb_or_sqs = request.headers().contains_key("x-amz-target");
-            Ok(match request.uri().path() {
-                _ if is_dynamodb_or_sqs => aws.answer(request).await,
-                "/" => describe_stacks(&request),
-                path if path.ends_with("/event-source-mappings/the-mapping") => mapping(&request, &enabled),
-                _ => http::Response::builder().status(404).body(Bytes::new()).unwrap(),
+            Ok(match cloud.answer(&request) {
+                Some(answer) => answer,
+                None => aws.answer(request).await,
             })
         }
     }));
     let config = sdk_config(address);
     queue(&sqs::Client::new(&config), "stack-orders", &[]).await;
-    World::at(&config, address).await
-}
-
-/// What Lambda says of the mapping. It refuses what is not signed for it.
-fn mapping(request: &http::Request<Bytes>, enabled: &AtomicBool) -> http::Response<Bytes> {
-    let signature =
-        request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !signature.contains("/us-east-1/lambda/aws4_request") {
-        return http::Response::builder().status(403).body(Bytes::from_static(b"{}")).unwrap();
-    }
-    if request.method() == http::Method::PUT {
-        let wanted: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
-        enabled.store(wanted["Enabled"].as_bool().unwrap(), Ordering::SeqCst);
-    }
-    let state = if enabled.load(Ordering::SeqCst) { "Enabled" } else { "Disabled" };
-    http::Response::new(Bytes::from(json!({ "State": state, "BatchSize": 10 }).to_string()))
-}
-
-fn describe_stacks(request: &http::Request<Bytes>) -> http::Response<Bytes> {
-    let body = String::from_utf8_lossy(request.body()).into_owned();
-    if !body.contains("StackName=shop") {
-        let error = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>\
-            <Message>Stack with id other does not exist</Message></Error></ErrorResponse>";
-        return http::Response::builder().status(400).body(Bytes::from_static(error.as_bytes())).unwrap();
-    }
-    let queue = format!("http://{}/000000000000/stack-orders", request.headers()["host"].to_str().unwrap());
-    let output = |key: &str, value: &str| {
-        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
-    };
-    let outputs = output("OrdersQueueUrl", &queue)
-        + &output("OrdersTableName", "orders")
-        + &output("EventSourceMappingId", "the-mapping");
-    http::Response::new(Bytes::from(format!(
-        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>shop</StackName>\
-         <CreationTime>2026-11-24T01:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
-         <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    )))
+    (World::at(&config, address).await, cloud)
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::letter::Letter;
 use crate::environment::variable;
-use crate::lambda::Lambda;
+use crate::lambda::{Invoked, Lambda};
 use crate::table::Table;
 use crate::target::Target;
 
@@ -42,8 +42,13 @@ impl Judge {
 
 /// The age beyond which the function claims no order as new, if it can be found out.
 async fn max_age(target: &Target) -> Option<Duration> {
-    let told = match target.function() {
-        Some(function) => told(&Lambda(target.sdk()).function(function).await.ok()?),
+    let told = match target.mapping_id() {
+        Some(id) => {
+            let lambda = Lambda(target.sdk());
+            let invoked = Invoked::of(&lambda.mapping(id).await.ok()?).ok()?;
+            told(&lambda.function(&invoked.function, invoked.qualifier.as_deref()).await.ok()?)
+        }
+        None if target.stack().is_some() => return None,
         None => variable(name::MAX_ORDER_AGE_DAYS)?,
     };
     Some(Duration::from_secs(told.parse::<u64>().ok()? * 86_400))

@@ -1,16 +1,22 @@
 //! The rules of the deployed resources. Pure.
 
+mod code;
 pub mod rights;
 mod times;
+mod waiting;
+mod watch;
 
 use order_processor::config::{Config, descriptors, name};
 use order_processor::record::TTL_ATTRIBUTE;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::facts::{Attributes, Facts};
-use rights::role;
+use super::facts::{Attributes, Facts, Unread};
+use code::{account_concurrency, alias, live};
+use rights::{keys, role};
 use times::{age, batch_in_time, dead_letters_outlive, given_up_in_time, lease, retention, visibility};
+use waiting::{dead_letters_wait, oldest_messages};
+use watch::{alarms, ringing, subscribers};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
@@ -51,7 +57,18 @@ fn advice(kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
     Some(Verdict { level: if kept { Level::Ok } else { Level::Warning }, what, fix })
 }
 
-const RULES: [(&str, Rule); 24] = [
+/// It was looked for, and `what` is why nobody knows.
+fn unknown(what: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict { level: Level::Unknown, what: what.into(), fix: "" })
+}
+
+/// As `advice`, where nobody's orders are real; in production, as `verdict`.
+fn by_environment(facts: &Facts, kept: bool, what: String, fix: &'static str) -> Option<Verdict> {
+    let judge = if facts.variable(name::ENVIRONMENT) == Some("prod") { verdict } else { advice };
+    judge(kept, what, fix)
+}
+
+const RULES: [(&str, Rule); 33] = [
     ("dead-letter queue", has_dead_letter_queue),
     ("receives", receives),
     ("given up in time", given_up_in_time),
@@ -74,19 +91,28 @@ const RULES: [(&str, Rule); 24] = [
     ("configuration", configuration),
     ("table", table),
     ("mapping", mapping_is_on),
+    ("live version", live),
+    ("alias", alias),
+    ("account", account_concurrency),
     ("outgoing queues", outgoing_have_dead_letter_queues),
+    ("oldest messages", oldest_messages),
+    ("dead letters", dead_letters_wait),
     ("role", role),
+    ("keys", keys),
+    ("alarms", alarms),
+    ("ringing", ringing),
+    ("subscribers", subscribers),
 ];
+
+const UNREAD: &str = "what it is about could not be read (see access), or no --stack names it";
 
 /// Every rule, then the clock and what could not be read.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let judged = RULES.iter().map(|(rule, judge)| match judge(facts) {
         Some(Verdict { level, what, fix }) => {
-            Finding { rule, level, what, fix: (level != Level::Ok).then(|| fix.to_owned()) }
+            Finding { rule, level, what, fix: (level > Level::Unknown).then(|| fix.to_owned()) }
         }
-        None => {
-            Finding { rule, level: Level::Unknown, what: "what it is about is not known".into(), fix: None }
-        }
+        None => Finding { rule, level: Level::Unknown, what: UNREAD.to_owned(), fix: None },
     });
     let clock = facts.clock_ahead_ms.and_then(clock).map(|Verdict { level, what, fix }| Finding {
         rule: "clock",
@@ -96,15 +122,25 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     });
     // Without the queue and the table, nothing is known.
     let blind = facts.source.is_none() && facts.ttl_attribute.is_none();
-    let unread = facts.unread.iter().map(|(what, why)| Finding {
-        rule: "access",
-        level: if blind { Level::Error } else { Level::Unknown },
-        what: format!("{what} could not be read: {why}"),
-        fix: Some(
+    let level = if blind { Level::Error } else { Level::Unknown };
+    judged.chain(clock).chain(facts.unread.iter().map(|unread| access(unread, level))).collect()
+}
+
+/// What could not be read, and why; it is no fault of what is deployed.
+fn access(Unread { what, why, missing }: &Unread, level: Level) -> Finding {
+    let (what, fix) = match missing {
+        Some(right) => (
+            format!("{what} could not be read, for want of the right {right}: {why}"),
+            format!(
+                "give whoever asks the right {right}: infra/policies/operator-read.json has all that this takes"
+            ),
+        ),
+        None => (
+            format!("{what} could not be read: {why}"),
             "name what is deployed, with --stack NAME, and use credentials that may read it".to_owned(),
         ),
-    });
-    judged.chain(clock).chain(unread).collect()
+    };
+    Finding { rule: "access", level, what, fix: Some(fix) }
 }
 
 fn number(attributes: &Attributes, name: &str) -> Option<u64> {
@@ -304,13 +340,12 @@ fn table(facts: &Facts) -> Option<Verdict> {
 }
 
 fn mapping_is_on(facts: &Facts) -> Option<Verdict> {
-    let state = facts.mapping.as_ref()?["State"].as_str()?;
-    let what = state.to_owned();
-    advice(
-        matches!(state, "Enabled" | "Enabling" | "Updating"),
-        what,
-        "orderctl unpause: nothing is processed",
-    )
+    let mapping = facts.mapping.as_ref()?;
+    let state = mapping["State"].as_str()?;
+    let on = matches!(state, "Enabled" | "Enabling" | "Updating" | "Creating");
+    let reason = mapping["StateTransitionReason"].as_str().filter(|_| !on);
+    let what = format!("{state}{}", reason.map_or(String::new(), |reason| format!(" ({reason})")));
+    verdict(on, what, "orderctl unpause: nothing is processed, and a message that waits too long is dropped")
 }
 
 /// What a receiver fails on too often is lost without.

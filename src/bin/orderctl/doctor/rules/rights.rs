@@ -22,6 +22,10 @@ pub const SOURCE_NEEDS: [&str; 5] = [
 pub const SOURCE_NEVER: [&str; 2] = ["sqs:PurgeQueue", "sqs:SetQueueAttributes"];
 /// What the function does to the queues that it sends to.
 pub const SENDS: [&str; 1] = ["sqs:SendMessage"];
+/// What receiving from, and sending to, a queue takes that is encrypted with a key of one's own.
+pub const KEY_NEEDS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+/// What reading the payment provider's key takes.
+pub const SECRET_NEEDS: [&str; 1] = ["secretsmanager:GetSecretValue"];
 
 /// The rule.
 pub(super) fn role(facts: &Facts) -> Option<Verdict> {
@@ -44,4 +48,18 @@ pub(super) fn role(facts: &Facts) -> Option<Verdict> {
     };
     let fix = "the statements of FunctionRole in template.yaml, and no managed policy with wildcards";
     verdict(needs.is_empty() && never.is_empty(), what, fix)
+}
+
+/// The rule of keys and secrets. What a key's own policy says is another matter, which IAM leaves out here.
+pub(super) fn keys(facts: &Facts) -> Option<Verdict> {
+    let may = facts.may_unlock.as_ref()?;
+    let lacks = may.iter().filter(|(_, may)| !**may).map(|((action, arn), _)| format!("{action} on {arn}"));
+    let lacks: Vec<String> = lacks.collect();
+    let what = match (may.is_empty(), lacks.is_empty()) {
+        (true, _) => "neither a key nor a secret of its own".to_owned(),
+        (_, true) => "the function's role may use its keys and secrets".to_owned(),
+        (_, false) => format!("the function may not {}", lacks.join(", ")),
+    };
+    let fix = "UseKey and ReadStripeKey of FunctionRole in template.yaml, by the parameters KmsKeyArn and StripeSecretArn: without, nothing is received, or nobody is charged";
+    verdict(lacks.is_empty(), what, fix)
 }

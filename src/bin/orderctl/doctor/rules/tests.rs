@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::rights::{INDEX_NEEDS, SENDS, SOURCE_NEEDS, SOURCE_NEVER, TABLE_NEEDS, TABLE_NEVER};
+use super::rights::{
+    INDEX_NEEDS, KEY_NEEDS, SECRET_NEEDS, SENDS, SOURCE_NEEDS, SOURCE_NEVER, TABLE_NEEDS, TABLE_NEVER,
+};
 use super::*;
+
+mod code;
+mod waiting;
+mod watch;
 
 fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -24,34 +30,81 @@ fn healthy() -> Facts {
             ("MessageRetentionPeriod", "345600"),
             ("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:dlq","maxReceiveCount":"20"}"#),
             ("Policy", TLS),
+            ("ApproximateNumberOfMessages", "3"),
+            ("ApproximateNumberOfMessagesNotVisible", "2"),
         ])),
         dead_letters: Some(attributes(&[
             ("MessageRetentionPeriod", "1209600"),
+            ("ApproximateNumberOfMessages", "0"),
+            ("ApproximateNumberOfMessagesNotVisible", "0"),
             ("RedriveAllowPolicy", &allow),
             ("Policy", TLS),
         ])),
         ttl_attribute: Some("expires_at".into()),
         restorable: Some(true),
         deletion_protected: Some(true),
-        function: Some(json!({ "Timeout": 60, "Environment": { "Variables": {
-            "ORDERS_TABLE": "orders", "PAYMENT_PROVIDER": "sandbox",
-            "DEAD_LETTER_QUEUE_URL": "http://q/d", "WAREHOUSE_QUEUE_URL": "http://q/w",
-            "NOTIFICATIONS_QUEUE_URL": "http://q/n", "RETENTION_DAYS": "30", "MAX_ORDER_AGE_DAYS": "21",
-            "MAX_RECEIVE_COUNT": "20", "LEASE_GRACE_MS": "5000", "ORDER_CONCURRENCY": "64",
-        }}})),
+        function: Some(setup("7")),
+        latest: Some(setup("$LATEST")),
+        versions: Some(["$LATEST", "6", "7"].map(setup).to_vec()),
+        alias: Some(json!({ "Name": "live", "FunctionVersion": "7" })),
+        deploying: Some(Vec::new()),
         concurrency: Some(json!({})),
+        account: Some(json!({ "AccountLimit": { "UnreservedConcurrentExecutions": 900 } })),
         mapping: Some(json!({
             "State": "Enabled", "BatchSize": 10, "MaximumBatchingWindowInSeconds": 2,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "FunctionArn": "arn:aws:lambda:eu-west-1:000000000000:function:shop:live",
+            "ScalingConfig": { "MaximumConcurrency": 900 },
         })),
-        outgoing: ["WAREHOUSE_QUEUE_URL", "NOTIFICATIONS_QUEUE_URL"]
-            .map(|variable| (variable, attributes(&[("RedrivePolicy", r#"{"maxReceiveCount":10}"#)])))
+        outgoing: [("WAREHOUSE_QUEUE_URL", "w"), ("NOTIFICATIONS_QUEUE_URL", "n")].map(outgoing).into(),
+        outgoing_dead_letters: [("WAREHOUSE_QUEUE_URL", "wd"), ("NOTIFICATIONS_QUEUE_URL", "nd")]
+            .map(outgoing)
             .into(),
+        oldest: Some([("orders", 600), ("w", 86_400)].map(|(name, age)| (name.to_owned(), age)).into()),
+        alarm_names: Some(vec!["a".to_owned(), "b".to_owned()]),
+        alarms: Some(vec![alarm("a"), alarm("b")]),
+        topics: [(TOPIC.to_owned(), vec![format!("{TOPIC}:1")])].into(),
         may: Some(rights(&[])),
+        may_unlock: Some(BTreeMap::new()),
         tools: BTreeMap::new(),
         clock_ahead_ms: Some(-1_500),
         unread: Vec::new(),
     }
+}
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:alarms";
+
+/// What Lambda says of a version.
+fn setup(version: &str) -> Value {
+    json!({ "Version": version, "Timeout": 60, "MemorySize": 512, "CodeSha256": "c", "Environment": { "Variables": {
+        "ORDERS_TABLE": "orders", "PAYMENT_PROVIDER": "sandbox",
+        "DEAD_LETTER_QUEUE_URL": "http://q/d", "WAREHOUSE_QUEUE_URL": "http://q/w",
+        "NOTIFICATIONS_QUEUE_URL": "http://q/n", "RETENTION_DAYS": "30", "MAX_ORDER_AGE_DAYS": "21",
+        "MAX_RECEIVE_COUNT": "20", "LEASE_GRACE_MS": "5000", "ORDER_CONCURRENCY": "64",
+    }}})
+}
+
+/// An empty queue.
+fn outgoing((variable, name): (&'static str, &str)) -> (&'static str, Attributes) {
+    let pairs = [
+        ("QueueArn", &*format!("arn:aws:sqs:eu-west-1:000000000000:{name}")),
+        ("RedrivePolicy", r#"{"maxReceiveCount":10}"#),
+        ("MessageRetentionPeriod", "345600"),
+        ("ApproximateNumberOfMessages", "0"),
+        ("ApproximateNumberOfMessagesNotVisible", "0"),
+    ];
+    (variable, attributes(&pairs))
+}
+
+fn alarm(name: &str) -> Value {
+    json!({ "AlarmName": name, "ActionsEnabled": true, "AlarmActions": [TOPIC], "StateValue": "OK" })
+}
+
+/// As if the function had been deployed so.
+fn deployed(facts: &mut Facts, change: impl Fn(&mut Value)) {
+    change(facts.function.as_mut().unwrap());
+    change(facts.latest.as_mut().unwrap());
+    facts.versions.as_mut().unwrap().iter_mut().for_each(change);
 }
 
 /// As the template gives them, but for `turned`.
@@ -127,7 +180,7 @@ fn mapping(name: &str, value: Value) -> Facts {
 
 fn variable(name: &str, value: &str) -> Facts {
     let mut facts = healthy();
-    facts.function.as_mut().unwrap()["Environment"]["Variables"][name] = json!(value);
+    deployed(&mut facts, |setup| setup["Environment"]["Variables"][name] = json!(value));
     facts
 }
 
@@ -142,7 +195,7 @@ fn a_stack_of_the_template_is_healthy() {
 fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
     let public = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sqs:SendMessage"}}"#;
     let with_tls = TLS.replacen('[', &format!("[{},", &public[13..public.len() - 1]), 1);
-    let reserved = Facts { concurrency: Some(json!({ "ReservedConcurrentExecutions": 5 })), ..healthy() };
+    let reserved = Facts { concurrency: Some(json!({ "ReservedConcurrentExecutions": 899 })), ..healthy() };
     for (facts, rule, expected) in [
         (source("RedrivePolicy", "{}"), "dead-letter queue", Level::Error),
         (
@@ -166,7 +219,8 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         (Facts { ttl_attribute: Some(String::new()), ..healthy() }, "TTL", Level::Warning),
         (variable("ORDERS_TABLE", "x"), "configuration", Level::Error),
         (Facts { restorable: Some(false), ..healthy() }, "table", Level::Warning),
-        (mapping("State", json!("Disabled")), "mapping", Level::Warning),
+        (mapping("State", json!("Disabled")), "mapping", Level::Error),
+        (mapping("State", json!("Disabling")), "mapping", Level::Error),
         (variable("ORDER_CONCURRENCY", "241"), "orders in flight", Level::Warning),
         (variable("ORDER_CONCURRENCY", "1"), "batch in time", Level::Warning),
     ] {
@@ -180,11 +234,10 @@ fn every_broken_rule_is_found_with_its_fix_and_no_other_is_blamed() {
         let other = bad.iter().find(|finding| finding.rule != rule && !related.contains(&finding.rule));
         assert_eq!(other, None, "{rule}");
     }
-    let both = mapping("ProvisionedPollerConfig", json!({ "MaximumPollers": 2 }));
-    assert_eq!(level(&both, "one way to scale"), Level::Ok);
-    let mut both = both;
-    both.mapping.as_mut().unwrap()["ScalingConfig"] = json!({ "MaximumConcurrency": 2 });
+    let mut both = mapping("ProvisionedPollerConfig", json!({ "MaximumPollers": 2 }));
     assert_eq!(level(&both, "one way to scale"), Level::Error);
+    both.mapping.as_mut().unwrap()["ScalingConfig"] = Value::Null;
+    assert_eq!(level(&both, "one way to scale"), Level::Ok);
 }
 
 #[test]
@@ -199,7 +252,7 @@ fn limits_hold_to_the_last_one() {
     let rounds = |timeout: u64, size: u64, at_once: &str| {
         let mut facts = variable("ORDER_CONCURRENCY", at_once);
         facts.mapping.as_mut().unwrap()["BatchSize"] = json!(size);
-        facts.function.as_mut().unwrap()["Timeout"] = json!(timeout);
+        deployed(&mut facts, |setup| setup["Timeout"] = json!(timeout));
         level(&facts, "batch in time")
     };
     assert_eq!((rounds(60, 96, "16"), rounds(60, 97, "16")), (Level::Ok, Level::Warning));
@@ -235,7 +288,7 @@ fn of_times(timeout: u64, visibility: u64, receives: u64) -> Facts {
     let mut facts = source("VisibilityTimeout", &visibility.to_string());
     let policy = json!({ "deadLetterTargetArn": "arn:dlq", "maxReceiveCount": receives }).to_string();
     facts.source.as_mut().unwrap().insert("RedrivePolicy".to_owned(), policy);
-    facts.function.as_mut().unwrap()["Timeout"] = json!(timeout);
+    deployed(&mut facts, |setup| setup["Timeout"] = json!(timeout));
     facts
 }
 
@@ -258,11 +311,36 @@ fn receives_that_outlast_the_queue_are_found_at_the_first_too_many() {
 }
 
 #[test]
+fn a_key_or_a_secret_that_the_role_may_not_use_is_found() {
+    for action in KEY_NEEDS.iter().chain(&SECRET_NEEDS) {
+        let may = |allowed| {
+            let right = ((*action).to_owned(), "arn:aws:x:1".to_owned());
+            Facts { may_unlock: Some([(right, allowed)].into()), ..healthy() }
+        };
+        assert_eq!(level(&may(true), "keys"), Level::Ok);
+        let findings = findings(&may(false));
+        let keys = findings.iter().find(|finding| finding.rule == "keys").unwrap();
+        assert!(
+            keys.level == Level::Error && keys.what.contains(action) && keys.what.contains("arn:aws:x:1")
+        );
+    }
+    assert_eq!(level(&healthy(), "keys"), Level::Ok);
+    assert_eq!(level(&Facts { may_unlock: None, ..healthy() }, "keys"), Level::Unknown);
+}
+
+#[test]
 fn what_cannot_be_read_is_said_and_blames_nobody() {
-    let unread = vec![("the function", "AccessDenied".to_owned())];
+    let why = "asking lambda: no answer in time".to_owned();
+    let unread = |missing: Option<&str>| {
+        vec![Unread { what: "the alias", why: why.clone(), missing: missing.map(str::to_owned) }]
+    };
     let of = |facts: &Facts| findings(facts).into_iter().find(|finding| finding.rule == "access").unwrap();
-    let finding = of(&Facts { unread: unread.clone(), function: None, ..healthy() });
-    assert!(finding.level == Level::Unknown && finding.what.contains("AccessDenied"), "{finding:?}");
+    let finding = of(&Facts { unread: unread(None), function: None, ..healthy() });
+    assert!(finding.level == Level::Unknown && finding.what.contains(&why), "{finding:?}");
+    let finding = of(&Facts { unread: unread(Some("lambda:GetAlias")), ..healthy() });
+    assert!(finding.level == Level::Unknown && finding.what.contains("lambda:GetAlias"), "{finding:?}");
+    assert!(finding.fix.unwrap().contains("lambda:GetAlias"));
     // Nothing is healthy of which nothing is known.
-    assert_eq!(of(&Facts { unread, ..Facts::default() }).level, Level::Error);
+    assert_eq!(of(&Facts { unread: unread(None), ..Facts::default() }).level, Level::Error);
+    assert!(findings(&Facts::default()).iter().all(|finding| finding.level == Level::Unknown));
 }
