@@ -17,6 +17,7 @@ use crate::list::List;
 use crate::parked::Parked;
 use crate::pause::{Pause, Unpause};
 use crate::report::Report;
+use crate::rollback::Rollback;
 use crate::send::Send;
 use crate::simulate::Simulate;
 use crate::stats::Stats;
@@ -84,6 +85,7 @@ enum OnTarget {
     Dlq(Dlq),
     Pause(Pause),
     Unpause(Unpause),
+    Rollback(Rollback),
     Stats(Stats),
     Doctor(Doctor),
     Audit(Audit),
@@ -136,6 +138,7 @@ impl OnTarget {
             OnTarget::Dlq(dlq) => dlq.run(target).await,
             OnTarget::Pause(pause) => pause.run(target).await,
             OnTarget::Unpause(unpause) => unpause.run(target).await,
+            OnTarget::Rollback(rollback) => rollback.run(target).await,
             OnTarget::Stats(stats) => stats.run(target).await,
             OnTarget::Doctor(doctor) => doctor.run(target).await,
             OnTarget::Audit(audit) => audit.run(target).await,

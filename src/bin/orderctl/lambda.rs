@@ -70,6 +70,16 @@ impl Lambda<'_> {
         self.get("lambda:GetAlias", &format!("{FUNCTIONS}/{function}/aliases/{alias}")).await
     }
 
+    /// Points an alias at a version alone, unless somebody has changed it since `revision`.
+    pub async fn point(&self, function: &str, alias: &str, version: u64, revision: &str) -> Result<Value> {
+        let content = json!({
+            "FunctionVersion": version.to_string(),
+            "RoutingConfig": { "AdditionalVersionWeights": {} },
+            "RevisionId": revision,
+        });
+        self.put("lambda:UpdateAlias", &format!("{FUNCTIONS}/{function}/aliases/{alias}"), &content).await
+    }
+
     /// Every published version with its setup, and `$LATEST`.
     pub async fn versions(&self, function: &str) -> Result<Vec<Value>> {
         let (mut versions, mut marker) = (Vec::new(), None::<String>);

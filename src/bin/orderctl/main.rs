@@ -40,6 +40,7 @@ mod parked;
 mod pause;
 mod policies;
 mod report;
+mod rollback;
 mod send;
 mod signature;
 mod signed;

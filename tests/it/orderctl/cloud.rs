@@ -59,6 +59,11 @@ impl Cloud {
         change(&mut self.0.lock().unwrap());
     }
 
+    /// The alias as it is now.
+    pub fn alias(&self) -> Value {
+        self.0.lock().unwrap().alias.clone()
+    }
+
     /// The answer, if the request is about anything here.
     pub fn answer(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let mut state = self.0.lock().unwrap();

@@ -78,7 +78,7 @@ async fn change_without_publishing() -> Value {
 /// One test, as each part would see what the other did by hand.
 #[tokio::test]
 #[ignore = "needs a deployed stack: make test-stack"]
-async fn the_doctor_tells_what_was_changed_by_hand() {
+async fn the_doctor_tells_what_was_changed_by_hand_and_a_rollback_mends_the_alias() {
     finds_no_error().await;
     let paused = on_stack(&["pause"]).await.document();
     assert_eq!(judged("mapping").await.0, "error");
@@ -89,6 +89,8 @@ async fn the_doctor_tells_what_was_changed_by_hand() {
         "{paused} {unpaused}"
     );
 
+    let alias = lambda(Method::GET, "aliases/live", Value::Null).await;
+    let first = alias["FunctionVersion"].as_str().unwrap();
     let mut environment = change_without_publishing().await;
     let second = lambda(Method::POST, "versions", json!({})).await["Version"].as_str().unwrap().to_owned();
     let (level, what) = judged("live version").await;
@@ -98,8 +100,18 @@ async fn the_doctor_tells_what_was_changed_by_hand() {
     let (level, what) = judged("alias").await;
     assert!(level == "error" && what.contains(&format!("version {second} gets 10 %")), "{level} {what}");
 
-    lambda(Method::PUT, "aliases/live", json!({ "RoutingConfig": { "AdditionalVersionWeights": {} } })).await;
+    let ended = on_stack(&["rollback"]).await.document();
+    assert_eq!(
+        (&ended["to"], &ended["changed"]),
+        (&json!(first.parse::<u64>().unwrap()), &json!(true)),
+        "{ended}"
+    );
     assert_eq!(judged("alias").await.0, "ok");
+    assert_eq!(on_stack(&["rollback", "--to", &second]).await.code, 0);
+    assert_eq!(judged("live version").await.0, "ok");
+    let back = on_stack(&["rollback"]).await.document();
+    assert!(back["to"].as_u64().unwrap() < second.parse().unwrap(), "{back}");
+    assert_eq!(on_stack(&["rollback", "--to", first]).await.code, 0);
     environment["Variables"]["RETENTION_DAYS"] = json!("30");
     lambda(Method::PUT, "configuration", json!({ "Environment": environment, "MemorySize": 512 })).await;
     finds_no_error().await;

@@ -1,9 +1,9 @@
-//! What `orderctl doctor` sees of a deployment.
+//! `orderctl rollback`, and what `orderctl doctor` sees of a deployment.
 
 use serde_json::{Value, json};
 
 use super::World;
-use super::cloud::TOPIC;
+use super::cloud::{Cloud, TOPIC};
 use super::health::found;
 use super::target::with_a_cloud;
 
@@ -17,6 +17,10 @@ async fn judged(world: &World, rule: &str) -> (String, String) {
     let finding = found(&document, rule);
     let text = |field: &str| finding[field].as_str().unwrap().to_owned();
     (text("level"), text("what"))
+}
+
+async fn roll_back(world: &World, options: &[&str]) -> super::Run {
+    world.run(&[&["rollback", "--stack", "shop", "--json"], options].concat()).await
 }
 
 #[tokio::test]
@@ -93,4 +97,62 @@ async fn the_doctor_names_the_right_that_it_lacks_and_calls_nothing_healthy_that
         state.alias["RoutingConfig"] = weights;
     });
     assert!(judged(&world, "alias").await.1.contains("not known"));
+}
+
+fn version(cloud: &Cloud) -> Value {
+    cloud.alias()["FunctionVersion"].clone()
+}
+
+#[tokio::test]
+async fn a_rollback_goes_to_the_version_before_and_a_dry_run_goes_nowhere() {
+    let (world, cloud) = with_a_cloud().await;
+    let dry = roll_back(&world, &["--dry-run"]).await.document();
+    assert_eq!((&dry["from"], &dry["to"], &dry["changed"]), (&json!(3), &json!(2), &json!(false)));
+    assert_eq!(version(&cloud), "3");
+    let done = roll_back(&world, &[]).await;
+    assert_eq!((done.code, &done.document()["changed"], version(&cloud)), (0, &json!(true), json!("2")));
+    roll_back(&world, &["--to", "3"]).await;
+    assert_eq!(version(&cloud), "3");
+    let again = roll_back(&world, &["--to", "3"]).await.document();
+    assert_eq!((&again["to"], &again["changed"]), (&json!(3), &json!(false)));
+    let text = world.run(&["rollback", "--stack", "shop"]).await;
+    assert!(text.out.contains("was version 3") && text.out.contains("deploy what is mended"), "{text:?}");
+    assert_eq!(roll_back(&world, &["--to", "9"]).await.code, 3);
+    assert_eq!(roll_back(&world, &["--to", "0"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn a_rollback_takes_the_canary_away_and_leaves_a_deployment_alone() {
+    let (world, cloud) = with_a_cloud().await;
+    cloud.change(|state| {
+        state.alias["FunctionVersion"] = json!("2");
+        state.alias["RoutingConfig"] = json!({ "AdditionalVersionWeights": { "3": 0.1 } });
+        state.deployments.push("d-1");
+    });
+    let before = cloud.alias();
+    let refused = roll_back(&world, &[]).await;
+    assert!(refused.code == 1 && refused.err.contains("d-1") && refused.err.contains("--even-in-deployment"));
+    cloud.change(|state| {
+        state.denied.insert("codedeploy:ListDeployments");
+    });
+    let unknown = roll_back(&world, &[]).await;
+    assert!(unknown.code == 1 && unknown.err.contains("codedeploy:ListDeployments"), "{unknown:?}");
+    assert_eq!(cloud.alias(), before);
+    cloud.change(|state| state.denied.clear());
+    let done = roll_back(&world, &["--even-in-deployment"]).await;
+    assert_eq!((done.code, &done.document()["weights"]), (0, &json!({ "3": 0.1 })));
+    assert_eq!((version(&cloud), &cloud.alias()["RoutingConfig"]), (json!("2"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_rollback_is_refused_when_somebody_else_has_moved_the_alias() {
+    let (world, cloud) = with_a_cloud().await;
+    cloud.change(|state| state.contested = true);
+    let refused = roll_back(&world, &[]).await;
+    assert!(refused.code == 1 && refused.err.contains("somebody else"), "{refused:?}");
+    assert_eq!(version(&cloud), "3");
+    cloud.change(|state| state.contested = false);
+    cloud.change(|state| state.denied = ["lambda:UpdateAlias"].into());
+    let denied = roll_back(&world, &[]).await;
+    assert!(denied.code == 1 && denied.err.contains("it takes the right lambda:UpdateAlias"), "{denied:?}");
 }

@@ -124,7 +124,7 @@ async fn a_stack_is_paused_and_unpaused_and_a_dry_run_does_neither() {
 #[tokio::test]
 async fn what_is_no_deployed_stack_cannot_be_paused() {
     let world = World::new().await;
-    for command in ["pause", "unpause"] {
+    for command in ["pause", "unpause", "rollback"] {
         let run = world.run(&[command]).await;
         assert!(run.code == 1 && run.err.contains("--stack NAME"), "{run:?}");
     }
