@@ -28,7 +28,21 @@ pub const READ: [&str; 22] = [
     "sqs:ReceiveMessage",
 ];
 
+/// What those take besides that change something (`infra/policies/operator.json`).
+#[cfg(test)]
+const CHANGE: [&str; 6] = [
+    "dynamodb:UpdateItem",
+    "lambda:UpdateAlias",
+    "lambda:UpdateEventSourceMapping",
+    "sqs:DeleteMessage",
+    "sqs:SendMessage",
+    "sts:GetCallerIdentity",
+];
+
 /// `right` as AWS's own documents spell it: its refusals write some in lower case.
 pub fn spelled(right: &str) -> &str {
     READ.iter().find(|known| known.eq_ignore_ascii_case(right)).copied().unwrap_or(right)
 }
+
+#[cfg(test)]
+mod tests;
