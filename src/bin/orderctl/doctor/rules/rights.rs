@@ -57,7 +57,7 @@ pub(super) fn keys(facts: &Facts) -> Option<Verdict> {
     let lacks: Vec<String> = lacks.collect();
     let what = match (may.is_empty(), lacks.is_empty()) {
         (true, _) => "neither a key nor a secret of its own".to_owned(),
-        (_, true) => "the function's role may use its keys and secrets".to_owned(),
+        (_, true) => "the function's role may use its keys and secrets, by its own policies".to_owned(),
         (_, false) => format!("the function may not {}", lacks.join(", ")),
     };
     let fix = "UseKey and ReadStripeKey of FunctionRole in template.yaml, by the parameters KmsKeyArn and StripeSecretArn: without, nothing is received, or nobody is charged";
