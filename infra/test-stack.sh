@@ -4,7 +4,8 @@
 #   ministack       the server in AWS_ENDPOINT_URL, else one that is started for the tests and ended after them
 #   dynamodb-local  the same with the table in DynamoDB Local (AWS_ENDPOINT_URL_DYNAMODB, else started likewise)
 #   localstack      the server in AWS_ENDPOINT_URL, or on port 4566
-# DEPLOYED_ONLY=1 leaves out what goes with one server alone: the store's tests on DynamoDB Local, cargo-lambda on ministack.
+# DEPLOYED_ONLY=1 leaves out what goes with one server alone: the store's tests on DynamoDB Local; on ministack producers that
+# send by SNS and EventBridge, and cargo-lambda.
 # FunctionTimeout=3 makes the redelivery of an abandoned order a matter of 20 seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,7 +52,10 @@ case $server in
   *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
 esac
 
-settings=$(infra/deploy-local.sh "$stack" FunctionTimeout=3)
+producers=() # that the queue's policy admits
+[ "$server" != ministack ] ||
+  producers=("ProducerTopics=arn:aws:sns:us-east-1:000000000000:$stack" "ProducerRules=arn:aws:events:us-east-1:000000000000:rule/$stack")
+settings=$(infra/deploy-local.sh "$stack" FunctionTimeout=3 "${producers[@]:+${producers[@]}}")
 echo "test-stack.sh: stack $stack is deployed at $AWS_ENDPOINT_URL${AWS_ENDPOINT_URL_DYNAMODB:+, its table at $AWS_ENDPOINT_URL_DYNAMODB}" >&2
 set -a
 eval "$(sed -E "s/=(.*)/='\1'/" <<<"$settings")"
@@ -62,4 +66,5 @@ grep -q '^deployed::.*: test$' <<<"$tests" || { echo "test-stack.sh: tests/it ha
 cargo test --locked --test it -- 'deployed::' --include-ignored
 [ -z "${DEPLOYED_ONLY:-}" ] || exit 0
 [ "$server" != dynamodb-local ] || STORE_TEST_ENDPOINT=$AWS_ENDPOINT_URL_DYNAMODB cargo test --locked --test it -- 'store::'
+[ "$server" != ministack ] || infra/test-producers.sh "$stack"
 [ "$server" != ministack ] || infra/test-cargo-lambda.sh

@@ -35,6 +35,9 @@ fn samconfig(environment: &str) -> Overrides {
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/one";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:stripe-x";
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:on-call";
+const TOPICS: &str = "arn:aws:sns:us-east-1:123456789012:orders,arn:aws:sns:us-east-1:210987654321:orders";
+const RULES: &str = "arn:aws:events:us-east-1:123456789012:rule/orders";
+const RUNBOOKS: &str = "https://git.example.com/orders/docs/runbooks";
 const PRODUCERS: &str = "arn:aws:iam::123456789012:role/shop,arn:aws:iam::210987654321:role/app";
 
 /// Whatever can be given, given.
@@ -45,12 +48,14 @@ pub fn everything() -> Overrides {
         ("PaymentProvider", "stripe"),
         ("StripeSecretArn", SECRET),
         ("ProducerPrincipals", PRODUCERS),
+        ("ProducerTopics", TOPICS),
+        ("ProducerRules", RULES),
         ("MaximumConcurrency", "20"),
         ("ReserveConcurrency", "true"),
         ("AlarmTopicArn", TOPIC),
         ("CanaryDeployment", "true"),
         ("Service", "shop-orders"),
-        ("RunbookBase", "https://git.example.com/orders/docs/runbooks"),
+        ("RunbookBase", RUNBOOKS),
     ])
 }
 
@@ -86,7 +91,7 @@ fn the_parameters_of_every_environment_are_within_their_limits() {
 }
 
 #[test]
-fn every_environment_of_samconfig_is_accepted_and_prod_once_it_has_an_address() {
+fn every_environment_of_samconfig_is_accepted_and_prod_once_it_is_filled_in() {
     let template = template();
     for environment in ["default", "dev", "staging"] {
         let refused = Stack::new(&template, &samconfig(environment)).refusals;
@@ -94,8 +99,11 @@ fn every_environment_of_samconfig_is_accepted_and_prod_once_it_has_an_address() 
     }
     let mut prod = samconfig("prod");
     let refused = Stack::new(&template, &prod).refusals;
-    assert_eq!(refused, ["AlarmEmail is still the placeholder of samconfig.toml"]);
-    prod.insert("AlarmEmail".into(), "on-call@example.org".into());
+    let found = |words: &str| refused.iter().any(|text| text.contains(words));
+    assert!(found("AlarmEmail is still the placeholder") && found("RunbookBase is still the placeholder"));
+    assert!(found("PaymentProvider=sandbox") && refused.len() == 3, "{refused:?}");
+    prod.extend(overrides(&[("AlarmEmail", "on-call@example.org"), ("RunbookBase", RUNBOOKS)]));
+    prod.extend(overrides(&[("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)]));
     assert!(Stack::new(&template, &prod).refusals.is_empty());
 }
 
@@ -107,6 +115,10 @@ fn parameters_that_do_not_go_together_are_refused() {
         (&[("MaximumConcurrency", "1")], "0 or at least 2"),
         (&[("Environment", "prod")], "needs AlarmTopicArn or AlarmEmail"),
         (&[("Environment", "prod"), ("Monitoring", "false")], "Environment=prod needs Monitoring=true"),
+        (&[("Environment", "prod")], "needs RunbookBase"),
+        (&[("Environment", "prod")], "SandboxInProduction=true"),
+        (&[("ProvisionedPollers", "2"), ("MaximumConcurrency", "2")], "exclude each other"),
+        (&[("ProvisionedPollers", "1")], "ProvisionedPollers is 0 or at least 2"),
         (&[("CanaryDeployment", "true"), ("Monitoring", "false")], "CanaryDeployment=true needs Monitoring"),
         (&[("AlarmTopicArn", TOPIC), ("AlarmEmail", "a@example.org")], "subscribes to the stack's own topic"),
     ];
@@ -116,7 +128,18 @@ fn parameters_that_do_not_go_together_are_refused() {
     }
     assert!(refusals(&[("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)]).is_empty());
     assert!(refusals(&[("ReserveConcurrency", "true"), ("MaximumConcurrency", "2")]).is_empty());
-    assert!(refusals(&[("Environment", "prod"), ("AlarmTopicArn", TOPIC)]).is_empty());
+    let watched = [("Environment", "prod"), ("AlarmTopicArn", TOPIC), ("RunbookBase", RUNBOOKS)];
+    let stripe = [("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)];
+    assert!(refusals(&[&watched[..], &stripe].concat()).is_empty());
+    assert!(refusals(&[&watched[..], &[("SandboxInProduction", "true")]].concat()).is_empty());
+    assert_eq!(refusals(&watched).len(), 1);
+    for base in ["http://api.stripe.com", "https://api.stripe.example"] {
+        assert_eq!(
+            refusals(&[&watched[..], &stripe, &[("StripeApiBase", base)]].concat()).len(),
+            1,
+            "{base}"
+        );
+    }
 }
 
 #[test]

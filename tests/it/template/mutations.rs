@@ -62,6 +62,10 @@ fn mutations_of_queues() -> Vec<Mutation> {
         ("T06", remove("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Principal"), "OrdersQueuePolicy", "principals by name"),
         ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Action", json!("sqs:*")), "OrdersQueuePolicy", "without wildcards"),
         ("T06", set("Resources/OtherQueuesPolicy/Properties/PolicyDocument/Statement/1", json!({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"})), "OtherQueuesPolicy", "aws:SourceArn"),
+        ("T06", remove("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/2/Fn::If/1/Condition"), "OrdersQueuePolicy", "aws:SourceAccount or"),
+        ("T06", remove("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/3/Fn::If/1/Condition"), "OrdersQueuePolicy", "aws:SourceAccount or"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/3/Fn::If/1/Condition", json!({"ArnNotEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:1:rule/a"}})), "OrdersQueuePolicy", "aws:SourceAccount or"),
+        ("T06", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/2/Fn::If/1/Condition", json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*"}})), "OrdersQueuePolicy", "aws:SourceAccount or"),
         ("T06", remove("Resources/AlarmTopicPolicy/Properties/PolicyDocument/Statement/AlarmsPublish/Condition"), "AlarmTopicPolicy", "aws:SourceAccount"),
     ]
 }
@@ -87,6 +91,8 @@ fn mutations_of_polling() -> Vec<Mutation> {
         ("T09", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/BatchSize", json!(10_001)), E, "from 1 to 10000"),
         ("T09", set("Resources/OrdersQueue/Properties/FifoQueue", json!(true)), E, "from 1 to 10"),
         ("T10", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ProvisionedPollerConfig", json!({"MinimumPollers": 2})), E, "not both"),
+        ("T10", vec![("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig", None), ("Resources/OrderProcessor/Properties/Events/Orders/Properties/ProvisionedPollerConfig", Some(json!({"MinimumPollers": 1})))], E, "from 2 to 200"),
+        ("T10", set("Parameters/ProvisionedPollers/MaxValue", json!(201)), E, "from 2 to 200"),
         ("T11", set("Resources/OrderProcessor/Properties/ReservedConcurrentExecutions", json!(19)), E, "at most 19"),
         ("T11", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig", json!({"MaximumConcurrency": 1})), E, "from 2 to 1000"),
         ("T11", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/ScalingConfig", json!({"MaximumConcurrency": "1001"})), E, "from 2 to 1000"),

@@ -71,7 +71,12 @@ pub fn t10_one_way_of_scaling(stack: &Stack) -> Findings {
     each(stack, |mapping, _, _| {
         let both =
             ["ScalingConfig", "ProvisionedPollerConfig"].map(|key| mapping.properties.get(key).is_some());
-        (both == [true, true]).then(|| "ScalingConfig or ProvisionedPollerConfig, not both".into())
+        if both == [true, true] {
+            return Some("ScalingConfig or ProvisionedPollerConfig, not both".into());
+        }
+        let pollers = mapping.properties.pointer("/ProvisionedPollerConfig/MinimumPollers").map(number);
+        let out = pollers.filter(|pollers| !pollers.is_some_and(|pollers| (2..=200).contains(&pollers)));
+        out.map(|pollers| format!("MinimumPollers from 2 to 200, not {pollers:?}"))
     })
 }
 

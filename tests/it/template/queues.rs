@@ -169,6 +169,20 @@ pub fn t05_queues_refuse_requests_without_tls(stack: &Stack) -> Findings {
     found
 }
 
+/// Whether a condition lets in what belongs to certain accounts, topics or rules alone, by their whole names.
+fn names_its_source(condition: &Value) -> bool {
+    let operators = ["StringEquals", "ArnEquals"].into_iter();
+    let tests = operators.filter_map(|operator| condition[operator].as_object()).flatten();
+    let mut sources = tests.filter(|(key, _)| {
+        ["aws:sourceaccount", "aws:sourcearn"].contains(&key.to_ascii_lowercase().as_str())
+    });
+    sources.any(|(_, named)| {
+        let named = list(named);
+        let is_whole = |name: &str| !name.is_empty() && !name.contains(['*', '?']);
+        !named.is_empty() && named.iter().all(|name| name.as_str().is_some_and(is_whole))
+    })
+}
+
 pub fn t06_only_named_principals_are_allowed(stack: &Stack) -> Findings {
     let mut found = Findings::new();
     for (id, _, statement) in statements(stack) {
@@ -185,11 +199,7 @@ pub fn t06_only_named_principals_are_allowed(stack: &Stack) -> Findings {
             found.push((id.into(), "principals by name in every Allow".into()));
         }
         // A service acts for every account that uses it.
-        let condition = statement["Condition"].to_string().to_ascii_lowercase();
-        if !principal["Service"].is_null()
-            && !condition.contains("aws:sourceaccount")
-            && !condition.contains("aws:sourcearn")
-        {
+        if !principal["Service"].is_null() && !names_its_source(&statement["Condition"]) {
             found.push((id.into(), "aws:SourceAccount or aws:SourceArn with a service as principal".into()));
         }
         if list(&statement["Action"]).iter().any(|action| action.as_str().is_none_or(|it| it.contains('*'))) {
