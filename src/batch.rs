@@ -23,6 +23,7 @@ use tracing::Instrument;
 use crate::budget::Budget;
 use crate::clock::{Clock, whole_millis};
 use crate::delivery::{Delivery, Disposition, Handled};
+use crate::letter::Reason;
 use crate::metrics::Metrics;
 use crate::order::Order;
 use crate::processor::{Processor, Run};
@@ -322,6 +323,8 @@ impl Batches {
         let order_id = message.order_id().map(ToString::to_string);
         let age_ms = message.sent_at.map(|sent| whole_millis(self.clock.now().since(sent)));
         let handled = verdict.run.as_ref().map(|run| &run.handled);
+        // Whom to ask about a dead letter.
+        let is_dead_letter = Reason::ALL.iter().any(|reason| reason.name() == verdict.outcome);
         tracing::info!(
             outcome = verdict.outcome,
             order_id,
@@ -333,6 +336,7 @@ impl Batches {
             deleted = verdict.again.is_none(),
             latency_ms = whole_millis(verdict.took),
             age_ms,
+            sender_id = message.sender.filter(|_| is_dead_letter),
             trace_id = message.trace.as_ref().map(TraceHeader::trace_id),
             result = verdict.result,
             detail = verdict.detail,

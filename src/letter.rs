@@ -25,6 +25,8 @@ pub mod attribute {
     pub const SOURCE_MESSAGE_ID: &str = "source_message_id";
     /// Which order is meant, where a valid ID could be read.
     pub const ORDER_ID: &str = "order_id";
+    /// Who sent the message that was received, as SQS says it: `SenderId`.
+    pub const SENDER_ID: &str = "sender_id";
     /// Of a conflict: the fingerprint of the message.
     pub const FINGERPRINT: &str = "fingerprint";
     /// Of a conflict: that of the order that was there first.
@@ -75,7 +77,8 @@ impl Reason {
     /// Whether the function gave a letter of this reason the attribute `name`; any other is its producer's.
     pub fn is_given(self, name: &str) -> bool {
         let by_the_function = self != Reason::Exhausted;
-        by_the_function && (name == attribute::ORDER_ID || self.given().contains(&name))
+        by_the_function
+            && ([attribute::ORDER_ID, attribute::SENDER_ID].contains(&name) || self.given().contains(&name))
     }
 
     /// On whose word a message with these string attributes is there.

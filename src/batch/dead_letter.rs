@@ -7,8 +7,8 @@ use crate::letter::{Reason, attribute};
 use crate::order::{Fingerprint, Invalid, Order, hex, mask_card_numbers, mask_message};
 use crate::queue::Outgoing;
 
-/// The most bytes of the attribute `detail`.
-const MAX_DETAIL_BYTES: usize = 256;
+/// The most bytes of the attributes that are texts of others.
+const MAX_TEXT_BYTES: usize = 256;
 
 /// What goes to the dead-letter queue.
 pub(super) struct DeadLetter {
@@ -71,6 +71,7 @@ impl DeadLetter {
             (attribute::SOURCE_MESSAGE_ID, message.message_id.to_owned()),
         ];
         attributes.extend(order_id.clone().map(|id| (attribute::ORDER_ID, id)));
+        attributes.extend(message.sender.map(|sender| (attribute::SENDER_ID, printable(sender))));
         attributes.extend(more);
         let group = order_id.unwrap_or_else(|| "invalid".to_owned());
         // An event that comes from elsewhere may name no message; then the content tells one from another.
@@ -92,9 +93,9 @@ fn sendable(body: &str) -> String {
     if body.is_empty() { " ".to_owned() } else { body }
 }
 
-fn printable(detail: &str) -> String {
-    let printable = detail.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
-    printable.take(MAX_DETAIL_BYTES).collect()
+fn printable(text: &str) -> String {
+    let printable = text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+    printable.take(MAX_TEXT_BYTES).collect()
 }
 
 #[cfg(test)]
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detail_is_printable_and_at_most_256_bytes() {
+    fn a_text_is_printable_and_at_most_256_bytes() {
         assert_eq!(printable("é\n\u{7f}ok"), "???ok");
         assert_eq!(printable(&"x".repeat(256)).len(), 256);
         assert_eq!(printable(&"é".repeat(257)).len(), 256);

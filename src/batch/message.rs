@@ -19,6 +19,8 @@ pub(super) struct Message<'e> {
     /// `ApproximateReceiveCount`, from 1.
     pub(super) receive_count: u32,
     pub(super) sent_at: Option<UnixMillis>,
+    /// `SenderId`: an account, or the ID of a user or role.
+    pub(super) sender: Option<&'e str>,
     /// The message group, of a FIFO queue only: standard queues may carry one too, and it decides nothing.
     pub(super) group: Option<&'e str>,
     pub(super) order: Result<Order, Unread>,
@@ -60,6 +62,7 @@ impl<'e> Message<'e> {
             source_arn,
             receive_count: attribute("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
             sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(UnixMillis),
+            sender: attribute("SenderId").filter(|sender| !sender.is_empty()),
             group: if fifo { attribute("MessageGroupId") } else { None },
             order,
             trace,

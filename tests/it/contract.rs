@@ -15,7 +15,7 @@ use order_processor::local::faults::{Fault, Faults};
 use order_processor::record::{Record, Status};
 use serde_json::{Value, json};
 
-use crate::world::{World, attribute, fingerprint, message, order_json, raw};
+use crate::world::{SENDER, World, attribute, fingerprint, message, order_json, raw};
 
 /// A record as a worker left it that claimed the order and died.
 async fn claimed(world: &World, id: &str, lease: Duration) -> Record {

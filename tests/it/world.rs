@@ -45,6 +45,8 @@ const START: UnixMillis = UnixMillis(1_795_482_001_123);
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The payment provider's API key that workers start with.
 pub const API_KEY: &str = "sk_test_1";
+/// Who sends all messages.
+pub const SENDER: &str = "AIDAQEXAMPLEEXAMPLE01:shop";
 pub const SOURCE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:orders";
 
 pub struct World {
@@ -143,6 +145,7 @@ impl Message {
         let mut attributes = json!({
             "ApproximateReceiveCount": self.receive_count.to_string(),
             "SentTimestamp": START.0.to_string(),
+            "SenderId": SENDER,
         });
         if let Some(group) = &self.group {
             attributes["MessageGroupId"] = json!(group);

@@ -138,6 +138,7 @@ async fn show(target: &Target, id: &str) -> Result<Report> {
     let mut rows = vec![vec!["message".to_owned(), letter.message_id.clone()]];
     rows.push(vec!["why it is there".to_owned(), letter.content.reason.name().to_owned()]);
     rows.push(vec!["sent".to_owned(), letter.sent_at.to_rfc3339()]);
+    rows.extend(letter.sender_id().map(|sender| vec!["by".to_owned(), sender.to_owned()]));
     rows.extend(letter.texts().into_iter().map(|(name, value)| vec![name, value]));
     rows.push(vec!["a redrive would".to_owned(), sentence(letter, &judgement)]);
     Ok(Report::new(document, format!("{}{}", columns(&rows), letter.body)))

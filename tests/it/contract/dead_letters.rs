@@ -19,6 +19,17 @@ async fn a_body_that_is_no_valid_order_is_dead_lettered_with_the_name_of_the_fie
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_says_who_sent_it_and_only_its_line_does() {
+    let world = World::new().await;
+    let outcome = world.deliver(&[message("m1", &order_json("ord-1")), raw("m2", "not json")]).await;
+    assert_eq!(outcome.outcomes(), ["completed", "invalid"]);
+    assert_eq!(outcome.lines["m2"]["sender_id"], SENDER);
+    assert!(!outcome.lines["m1"].contains_key("sender_id"));
+    let letters = world.drain("DEAD_LETTER_QUEUE_URL").await;
+    assert_eq!(attribute(&letters[0], "sender_id"), Some(SENDER));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_card_number_is_masked_and_never_logged() {
     let world = World::new().await;
     let mut card = order_json("ord-1");

@@ -24,6 +24,8 @@ pub struct Letter {
     /// What it says, and on whose word it is there.
     pub content: letter::Letter,
     pub sent_at: UnixMillis,
+    /// Who sent it here, as SQS says it: for the function's own letters the function.
+    pub sender: Option<String>,
     /// The group, in a FIFO queue.
     pub group: Option<String>,
     /// Grows from one message of a FIFO queue to the next; 0 in a standard queue.
@@ -45,6 +47,7 @@ impl Letter {
             message_id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
             content: letter::Letter::read(&body, &texts(&attributes), moved),
+            sender: by_sqs.remove(&MessageSystemAttributeName::SenderId),
             sent_at: UnixMillis(sent.and_then(|millis| millis.parse().ok()).unwrap_or(0)),
             group: by_sqs.remove(&MessageSystemAttributeName::MessageGroupId),
             sequence: sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
@@ -75,6 +78,15 @@ impl Letter {
         self.content.order_id()
     }
 
+    /// Who sent the order: what the function noted, or what SQS says of a message that it has moved.
+    pub fn sender_id(&self) -> Option<&str> {
+        let noted = self.attributes.get(attribute::SENDER_ID).and_then(MessageAttributeValue::string_value);
+        match self.content.reason {
+            Reason::Exhausted => self.sender.as_deref(),
+            reason => noted.filter(|_| reason.is_given(attribute::SENDER_ID)),
+        }
+    }
+
     /// Without body and attributes: nothing of the customer.
     pub fn summary(&self) -> Value {
         let detail = self.attributes.get(attribute::DETAIL).and_then(MessageAttributeValue::string_value);
@@ -84,6 +96,7 @@ impl Letter {
             "reason": self.content.reason.name(),
             // What a producer calls so says nothing of the letter.
             "detail": detail.filter(|_| self.content.reason.is_given(attribute::DETAIL)),
+            "sender_id": self.sender_id(),
             "sent_at": self.sent_at.to_rfc3339(),
         })
     }
@@ -129,6 +142,18 @@ pub mod tests {
         let kept = letter.producers_attributes();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["attempt", "trace"]);
         assert_eq!(kept["attempt"], number);
+    }
+
+    #[test]
+    fn a_letter_says_who_sent_the_order() {
+        use MessageSystemAttributeName::SenderId;
+        let sender = |names: &[(&str, &str)]| {
+            let letter = Letter::read(message(names).attributes(SenderId, "AROA1:order-processor").build());
+            letter.summary()["sender_id"].clone()
+        };
+        assert_eq!(sender(&[&CONFLICT[..6], &[("sender_id", "AIDA1")]].concat()), "AIDA1");
+        assert_eq!(sender(&CONFLICT[..6]), Value::Null, "the function itself is no answer");
+        assert_eq!(sender(&[("sender_id", "a producer's own")]), "AROA1:order-processor");
     }
 
     #[test]
