@@ -49,7 +49,7 @@ case $server in
       echo "  LOCALSTACK_AUTH_TOKEN=... docker compose -f infra/local/compose.yaml up --detach localstack" >&2
       exit 1
     } ;;
-  *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
 esac
 
 producers=() # that the queue's policy admits
