@@ -24,7 +24,8 @@ fn runbooks() -> BTreeSet<String> {
 
 pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
     let mut found = Findings::new();
-    let mut unused = runbooks();
+    let pages = runbooks();
+    let mut unused = pages.clone();
     unused.remove("README");
     let readme = include_str!("../../../docs/runbooks/README.md");
     for page in PROCEDURES.iter().filter(|page| readme.contains(&format!("]({page}.md)"))) {
@@ -41,7 +42,7 @@ pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
         want(heard && alarm.get("ActionsEnabled").is_none_or(truth), "AlarmActions");
         want(alarm["TreatMissingData"] == "notBreaching", "TreatMissingData: notBreaching");
         let book = alarm["AlarmDescription"].as_str().and_then(runbook);
-        let known = book.is_some_and(|book| runbooks().contains(book));
+        let known = book.is_some_and(|book| pages.contains(book));
         want(known, "an AlarmDescription that links a runbook, docs/runbooks/NAME.md");
         unused.remove(book.unwrap_or_default());
     }
@@ -74,9 +75,13 @@ pub fn t25_every_alarm_can_ring_in_time(stack: &Stack) -> Findings {
 
 /// The value from which a threshold is too high, for what has one.
 fn most(stack: &Stack, alarm: &Value) -> Option<i64> {
-    let expressions = list(&alarm["Metrics"]).into_iter().filter_map(|one| one["Expression"].as_str());
-    if expressions.into_iter().any(|expression| expression.contains("100 * ")) {
+    let metrics = list(&alarm["Metrics"]);
+    let expression = metrics.into_iter().find_map(|one| one["Expression"].as_str()).unwrap_or_default();
+    if expression.contains("100 * ") {
         return Some(100); // a share of a whole
+    }
+    if expression.ends_with(", 1, 0)") {
+        return Some(1); // yes or no
     }
     match alarm["MetricName"].as_str() {
         // No invocation takes longer than the timeout.
@@ -90,6 +95,12 @@ fn most(stack: &Stack, alarm: &Value) -> Option<i64> {
         }
         _ => None,
     }
+}
+
+/// Every metric that an alarm looks at: its own, or those of its expression.
+pub fn metrics_of(alarm: &Value) -> Vec<&Value> {
+    let nested = list(&alarm["Metrics"]).into_iter().filter_map(|one| one["MetricStat"].get("Metric"));
+    nested.chain(alarm.get("MetricName").map(|_| alarm)).collect()
 }
 
 /// In seconds: the longest that an order may wait before the alarm knows of it.
@@ -171,6 +182,8 @@ const AWS_METRICS: [(&str, &str, &[&str]); 3] = [
             "ApproximateAgeOfOldestMessage",
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesVisible",
+            "NumberOfMessagesDeleted",
+            "NumberOfMessagesReceived",
         ],
     ),
     (
@@ -181,16 +194,14 @@ const AWS_METRICS: [(&str, &str, &[&str]); 3] = [
     (
         "AWS/DynamoDB",
         "TableName",
-        &["ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"],
+        &["ConsumedWriteCapacityUnits", "ReadThrottleEvents", "TransactionConflict", "WriteThrottleEvents"],
     ),
 ];
 
 pub fn t19_only_metrics_that_exist_are_referred_to(stack: &Stack) -> Findings {
     let mut found = Findings::new();
     for (id, alarm) in stack.of("AWS::CloudWatch::Alarm") {
-        let nested = list(&alarm["Metrics"]).into_iter().filter_map(|one| one["MetricStat"].get("Metric"));
-        let all: Vec<Reference> =
-            nested.chain(alarm.get("MetricName").map(|_| alarm)).map(of_alarm).collect();
+        let all: Vec<Reference> = metrics_of(alarm).into_iter().map(of_alarm).collect();
         if all.is_empty() {
             found.push((id.into(), "a metric".into()));
         }

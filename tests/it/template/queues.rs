@@ -1,10 +1,11 @@
-//! T01 to T06: what the queues must be, so that no order is lost or forged.
+//! T01 to T06 and T28: what the queues must be, so that no order is lost or forged.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::Findings;
+use super::alarms::metrics_of;
 use super::stack::{Stack, list, number, object, truth, variable};
 
 /// SQS's own default: 4 days.
@@ -74,14 +75,59 @@ pub fn retention(queue: &Value) -> i64 {
     number(&queue["MessageRetentionPeriod"]).unwrap_or(DEFAULT_RETENTION)
 }
 
-/// A standard queue keeps the time at which a message was first sent when it moves it.
-pub fn t03_dead_letters_are_kept_longer_than_messages(stack: &Stack) -> Findings {
+/// SQS keeps no message longer: 14 days.
+pub const LONGEST_RETENTION: i64 = 1_209_600;
+
+/// A standard queue keeps the time at which a message was first sent when it moves it: an order that is given up late must
+/// still be there for a while. What the function sends may stand in its queue for as long as SQS allows: a shorter time in
+/// front of the same dead-letter queue would lose it sooner, and keep none longer.
+pub fn t03_messages_are_kept_until_somebody_can_act(stack: &Stack) -> Findings {
+    let sources: Vec<_> = stack.mappings.iter().filter_map(|mapping| stack.source(mapping)).collect();
     let mut found = Findings::new();
     for (id, queue) in consumed(stack) {
-        if let Some((letters, target)) = dead_letters(stack, queue)
-            && retention(target) <= retention(queue)
-        {
-            found.push((letters.into(), format!("a longer MessageRetentionPeriod than {id}'s")));
+        let Some((letters, target)) = dead_letters(stack, queue) else { continue };
+        if sources.iter().any(|(source, _)| *source == id) {
+            if retention(target) <= retention(queue) {
+                found.push((letters.into(), format!("a longer MessageRetentionPeriod than {id}'s")));
+            }
+            continue;
+        }
+        for (id, queue) in [(id, queue), (letters, target)] {
+            let kept = retention(queue);
+            if kept != LONGEST_RETENTION {
+                found.push((
+                    id.into(),
+                    format!("a MessageRetentionPeriod of {LONGEST_RETENTION}, not {kept}"),
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// SQS drops what nobody takes without a word, so somebody is told long before. The age says nothing of what was received
+/// three times or more, so for what the function sends there is another alarm, on messages of which none is deleted.
+pub fn t28_what_nobody_takes_is_told_of(stack: &Stack) -> Findings {
+    if stack.of("AWS::CloudWatch::Alarm").next().is_none() {
+        return Findings::new();
+    }
+    let sources: Vec<&str> =
+        stack.mappings.iter().filter_map(|mapping| stack.source(mapping)).map(|(id, _)| id).collect();
+    let mut found = Findings::new();
+    for (id, _) in consumed(stack) {
+        let mut wanted = vec!["ApproximateAgeOfOldestMessage"];
+        if !sources.contains(&id) {
+            wanted.push("NumberOfMessagesDeleted");
+        }
+        let is_of =
+            |metric: &Value| stack.queue(&metric["Dimensions"][0]["Value"]).is_some_and(|(of, _)| of == id);
+        for name in wanted {
+            let looks = |alarm: &Value| {
+                metrics_of(alarm).into_iter().any(|metric| metric["MetricName"] == name && is_of(metric))
+            };
+            if !stack.of("AWS::CloudWatch::Alarm").any(|(_, alarm)| looks(alarm)) {
+                found.push((id.into(), format!("an alarm on its {name}")));
+            }
         }
     }
     found

@@ -31,6 +31,11 @@ impl<'a> Scope<'a> {
         Scope { template, parameters }
     }
 
+    /// The value of every parameter.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        self.parameters.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect()
+    }
+
     /// `None` is `AWS::NoValue`: the property, or the entry of the list, is not there.
     pub fn resolve(&self, value: &Value) -> Option<Value> {
         match value {

@@ -9,6 +9,8 @@ use super::resolve::{Scope, text};
 /// Resources whose condition holds, by logical ID, with nothing left to resolve.
 pub struct Stack {
     resources: BTreeMap<String, Value>,
+    /// The values of the template's parameters, defaults included.
+    pub parameters: BTreeMap<String, String>,
     /// What the template's own rules say against the parameters.
     pub refusals: Vec<String>,
     /// Where an event source invokes a function, however the template spells it.
@@ -45,7 +47,7 @@ impl Stack {
             resources.insert(id.clone(), scope.resolve(&resource).expect("a resource"));
         }
         let mappings = mappings(&resources);
-        Stack { resources, refusals: scope.refusals(), mappings }
+        Stack { resources, parameters: scope.values(), refusals: scope.refusals(), mappings }
     }
 
     /// Logical ID and properties of every resource of a type.
