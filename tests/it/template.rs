@@ -1,10 +1,12 @@
 //! What `template.yaml` must hold, as rules over the template with its parameters put in: see `mutations`, which
 //! proves of each rule that it catches what it is for.
 
+mod alarm_mutations;
 mod alarms;
 pub mod cases;
 mod document;
 mod ends;
+mod expected;
 mod function;
 mod memory;
 mod mutations;
@@ -12,6 +14,7 @@ mod polling;
 mod queues;
 mod resolve;
 mod role;
+mod rows;
 pub mod stack;
 
 use serde_json::Value;
@@ -25,7 +28,7 @@ type Findings = Vec<(String, String)>;
 /// A rule's name, and what finds where it is broken.
 type Rule = (&'static str, fn(&Stack) -> Findings);
 
-const RULES: [Rule; 28] = [
+const RULES: [Rule; 29] = [
     ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
     ("T02", queues::t02_the_function_knows_the_receive_count),
     ("T03", queues::t03_messages_are_kept_until_somebody_can_act),
@@ -54,6 +57,7 @@ const RULES: [Rule; 28] = [
     ("T26", function::t26_as_many_orders_run_at_once_as_are_asked_for),
     ("T27", alarms::t27_parked_orders_are_counted_while_they_wait),
     ("T28", queues::t28_what_nobody_takes_is_told_of),
+    ("T29", expected::t29_every_alarm_is_as_its_row_says),
 ];
 
 /// What `rules`, but for those that are forgone, find in a stack, as `RULE RESOURCE: wants WHAT (CASE)`.

@@ -243,6 +243,11 @@ fn mutations_of_alarms() -> Vec<Mutation> {
         ("T27", set("Resources/ParkedAlarm/Properties/Period", json!(600)), "ParkedAlarm", "a Period"),
         ("T27", set("Resources/ParkedAlarm/Properties/Statistic", json!("Sum")), "ParkedAlarm", "the Maximum"),
         ("T27", set("Resources/ParkedAlarm/Properties/EvaluationPeriods", json!(3)), "ParkedAlarm", "at once"),
+        ("T29", remove("Resources/ParkedAlarm"), "the stack", "the alarm ParkedAlarm"),
+        ("T29", set("Resources/ParkedAlarm/Condition", json!("HasMaximumConcurrency")), "the stack", "the alarm ParkedAlarm"),
+        ("T29", set("Resources/ConcurrencyAlarm/Condition", json!("HasMonitoring")), "ConcurrencyAlarm", "a row among"),
+        ("T29", set("Resources/Another", json!({"Type": "AWS::CloudWatch::Alarm", "Properties": {}})), "Another", "a row among"),
+        ("T29", set("Resources/RetryRateAlarm/Properties/Threshold", json!({"Ref": "RetryRateWarningPercent"})), "RetryRateAlarm", "Threshold to be 10, not 5"),
     ]
 }
 
