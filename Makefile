@@ -10,7 +10,7 @@ ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BUILD := cargo build --locked --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test cost verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build deploy
+.PHONY: help demo dev test cost verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build dist verify-package deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,12 @@ template-lint: ## public linters over template.yaml and the scripts (installed f
 
 build: ## the Lambda package, target/lambda/order-processor.zip (ARCH=arm64|x86_64; cargo-lambda when present)
 	infra/build.sh $(ARCH)
+
+dist: ## the files of a release for ARCH in target/dist: package, checksum, bill of materials
+	infra/dist.sh $(ARCH)
+
+verify-package: ## the package of ARCH is the same bytes again when it is built in another folder (two release builds)
+	infra/verify-package.sh $(ARCH)
 
 # cargo-lambda has rustup add the target of the template's Architecture if it is missing.
 deploy: ## sam build and sam deploy to ENV=dev|staging|prod (AWS credentials; SAM and cargo-lambda come from PyPI)

@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# Builds the Lambda package target/lambda/order-processor.zip, whose only file is `bootstrap`.
+# Builds the Lambda package target/lambda/order-processor.zip, whose only file is `bootstrap`. The same sources make the
+# same package with the same tools, whatever folder they are in (infra/verify-package.sh).
 # usage: build.sh arm64 | x86_64
 # With cargo-lambda for either architecture and for Amazon Linux's C library; with plain cargo for this machine's own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 arch=${1:?arm64 or x86_64}
 case $arch in arm64) target=aarch64-unknown-linux-gnu ;; x86_64) target=x86_64-unknown-linux-gnu ;; *) exit 2 ;; esac
+command -v python3 >/dev/null || { echo "build.sh: needs python3 for the package" >&2; exit 1; }
 out=target/lambda/order-processor
-what=(--release --locked --no-default-features --bin order-processor)
+# Panics name their source file, and so would the folders of this machine. As configuration, because cargo-lambda adds the
+# processor there, and cargo leaves out what is there if the caller's variables have flags.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+remap=("--remap-path-prefix=$PWD=." "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+what=(--release --locked --no-default-features --bin order-processor --config "build.rustflags=['${remap[0]}', '${remap[1]}']")
+rm -f "$out/bootstrap" "$out.zip" # what is there afterwards is of this build
 if command -v cargo-lambda >/dev/null; then
   # cargo-lambda would have rustup download a missing target without asking.
   if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then
@@ -31,8 +38,5 @@ else
     exit 1
   }
 fi
-rm -f "$out.zip"
-if command -v zip >/dev/null; then zip --quiet --junk-paths "$out.zip" "$out/bootstrap"
-elif command -v python3 >/dev/null; then python3 -m zipfile -c "$out.zip" "$out/bootstrap"
-else echo "build.sh: needs zip or python3 for the package; the function itself is $out/bootstrap" >&2; exit 1; fi
+python3 infra/package.py pack "$out/bootstrap" "$arch" "$out.zip"
 echo "$out.zip: $(wc -c <"$out.zip") bytes, $arch (deploy it with Architecture=$arch)"
