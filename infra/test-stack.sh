@@ -5,7 +5,8 @@
 #   dynamodb-local  the same with the table in DynamoDB Local (AWS_ENDPOINT_URL_DYNAMODB, else started likewise)
 #   localstack      the server in AWS_ENDPOINT_URL, or on port 4566
 # DEPLOYED_ONLY=1 leaves out what goes with one server alone: the store's tests on DynamoDB Local; on ministack producers that
-# send by SNS and EventBridge, and cargo-lambda.
+# send by SNS and EventBridge, cargo-lambda, and the versions that infra/deploy.sh publishes. BOOTSTRAP names another function
+# than that of `cargo build`.
 # FunctionTimeout=3 makes the redelivery of an abandoned order a matter of 20 seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -49,7 +50,7 @@ case $server in
       echo "  LOCALSTACK_AUTH_TOKEN=... docker compose -f infra/local/compose.yaml up --detach localstack" >&2
       exit 1
     } ;;
-  *) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
 esac
 
 producers=() # that the queue's policy admits
@@ -66,5 +67,4 @@ grep -q '^deployed::.*: test$' <<<"$tests" || { echo "test-stack.sh: tests/it ha
 cargo test --locked --test it -- 'deployed::' --include-ignored
 [ -z "${DEPLOYED_ONLY:-}" ] || exit 0
 [ "$server" != dynamodb-local ] || STORE_TEST_ENDPOINT=$AWS_ENDPOINT_URL_DYNAMODB cargo test --locked --test it -- 'store::'
-[ "$server" != ministack ] || infra/test-producers.sh "$stack"
-[ "$server" != ministack ] || infra/test-cargo-lambda.sh
+[ "$server" != ministack ] || { infra/test-producers.sh "$stack" && infra/test-cargo-lambda.sh && infra/test-versions.sh; }

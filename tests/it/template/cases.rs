@@ -12,7 +12,7 @@ use super::stack::Stack;
 
 pub type Overrides = BTreeMap<String, String>;
 
-fn file(name: &str) -> String {
+pub fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn overrides(pairs: &[(&str, &str)]) -> Overrides {
 
 fn samconfig(environment: &str) -> Overrides {
     let config: toml::Table = file("samconfig.toml").parse().unwrap();
-    let listed = config[environment]["deploy"]["parameters"]["parameter_overrides"].as_array().unwrap();
+    let listed = config[environment]["global"]["parameters"]["parameter_overrides"].as_array().unwrap();
     let pairs = listed.iter().map(|pair| pair.as_str().unwrap().split_once('=').expect("NAME=VALUE"));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
