@@ -4,6 +4,7 @@
 mod alarm_mutations;
 mod alarms;
 pub mod cases;
+mod deployment;
 mod document;
 mod ends;
 mod expected;
