@@ -185,7 +185,9 @@ impl Batches {
         let write_units = self.processor.take_write_units();
         let invocation = measures::Invocation { cold: self.is_cold(), write_units };
         let records = work.messages.iter().zip(&work.verdicts);
-        let records = records.filter_map(|(message, verdict)| Some((message, verdict.get()?))).collect();
+        let records: Vec<_> =
+            records.filter_map(|(message, verdict)| Some((message, verdict.get()?))).collect();
+        metrics.tell_by_version(&measures::by_version(records.iter().copied()), now);
         for tally in measures::tallies(records, &invocation, rules, now) {
             metrics.tell(&tally, now);
         }

@@ -87,6 +87,8 @@ pub struct Config {
     pub environment: String,
     /// The least level that is logged: Lambda's own setting.
     pub log_level: String,
+    /// The number of this version of the function, or `$LATEST`: Lambda's own word.
+    pub version: Option<String>,
 }
 
 /// The payment provider and how to reach it.
@@ -170,6 +172,7 @@ impl Config {
             service: dimension(lookup, name::SERVICE, "order-processor")?,
             environment: dimension(lookup, name::ENVIRONMENT, "dev")?,
             log_level: set(lookup, "AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            version: set(lookup, "AWS_LAMBDA_FUNCTION_VERSION"),
         })
     }
 }

@@ -20,6 +20,15 @@ pub const NAMESPACE: &str = "OrderProcessor";
 /// The dimensions of every metric, and no others: an order's ID as a dimension would be a metric per order.
 pub const DIMENSIONS: [&str; 2] = ["service", "environment"];
 
+/// The dimensions of [`VERSION_METRICS`]: `version` is the number of the function's version.
+pub const VERSION_DIMENSIONS: [&str; 3] = ["service", "environment", "version"];
+
+/// What a new version is judged by while it gets a part of the messages.
+///
+/// `Faults` are the messages that a version did not take further: dead-lettered (invalid, conflict, stale, future), parked,
+/// or failed for any reason but that another worker has the order.
+pub const VERSION_METRICS: [Metric; 2] = [count("OrdersReceived"), count("Faults")];
+
 /// One metric of the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
@@ -127,7 +136,9 @@ impl Tally {
 pub struct Metrics {
     service: String,
     environment: String,
+    version: Option<String>,
     format: Mutex<Emf>,
+    format_by_version: Mutex<Emf>,
     output: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -138,20 +149,41 @@ impl Metrics {
         environment: impl Into<String>,
         output: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
-        let dimensions = DIMENSIONS.map(str::to_owned).to_vec();
+        let format = |dimensions: &[&str]| {
+            let dimensions = dimensions.iter().map(|name| (*name).to_owned()).collect();
+            Mutex::new(Emf::all_validations(NAMESPACE.to_owned(), vec![dimensions]))
+        };
         Metrics {
             service: service.into(),
             environment: environment.into(),
-            format: Mutex::new(Emf::all_validations(NAMESPACE.to_owned(), vec![dimensions])),
+            version: None,
+            format: format(&DIMENSIONS),
+            format_by_version: format(&VERSION_DIMENSIONS),
             output: Box::new(output),
         }
     }
 
+    /// The same, and [`Metrics::tell_by_version`] tells of this version of the function.
+    pub fn of_version(self, version: Option<String>) -> Self {
+        Metrics { version, ..self }
+    }
+
     /// Tells of `tally` as one line. What cannot be told is logged, and changes nothing else.
     pub fn tell(&self, tally: &Tally, now: UnixMillis) {
+        self.write(&self.format, None, tally, now);
+    }
+
+    /// Tells of `tally`, of [`VERSION_METRICS`], as one line. Where no version is known there is nothing to tell.
+    pub fn tell_by_version(&self, tally: &Tally, now: UnixMillis) {
+        if let Some(version) = &self.version {
+            self.write(&self.format_by_version, Some(version), tally, now);
+        }
+    }
+
+    fn write(&self, format: &Mutex<Emf>, version: Option<&str>, tally: &Tally, now: UnixMillis) {
         let mut line = Vec::new();
-        let entry = Line { metrics: self, tally, now };
-        let mut format = self.format.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let entry = Line { metrics: self, version, tally, now };
+        let mut format = format.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match format.format(&entry, &mut line) {
             Ok(()) => (self.output)(&String::from_utf8_lossy(&line)),
             Err(error) => tracing::error!(%error, "metrics could not be told"),
@@ -167,6 +199,7 @@ impl fmt::Debug for Metrics {
 
 struct Line<'a> {
     metrics: &'a Metrics,
+    version: Option<&'a str>,
     tally: &'a Tally,
     now: UnixMillis,
 }
@@ -176,6 +209,9 @@ impl Entry for Line<'_> {
         writer.timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(self.now.0));
         writer.value(DIMENSIONS[0], &self.metrics.service);
         writer.value(DIMENSIONS[1], &self.metrics.environment);
+        if let Some(version) = &self.version {
+            writer.value(VERSION_DIMENSIONS[2], *version);
+        }
         for (name, count) in &self.tally.counts {
             writer.value(*name, &Count(*count));
         }

@@ -42,5 +42,6 @@ pub fn metrics(config: &Config) -> Option<Metrics> {
     }
     // A log that nobody takes is no reason to fail.
     let output = |line: &str| drop(std::io::stdout().lock().write_all(line.as_bytes()));
-    Some(Metrics::new(&config.service, &config.environment, output))
+    let metrics = Metrics::new(&config.service, &config.environment, output);
+    Some(metrics.of_version(config.version.clone()))
 }

@@ -4,6 +4,7 @@ use super::Verdict;
 use super::message::Message;
 use crate::clock::UnixMillis;
 use crate::delivery::{Disposition, Rules};
+use crate::letter::Reason;
 use crate::metrics::{MAX_VALUES, Tally, latency_of};
 
 /// What is told of the invocation as a whole.
@@ -20,6 +21,29 @@ pub(super) fn parked(orders: u64, cold: bool) -> Tally {
     tally.count("ParkedOrders", u32::try_from(orders).unwrap_or(u32::MAX));
     tally.count("ColdStart", u8::from(cold));
     tally
+}
+
+/// Of all records of the invocation, what its version is judged by.
+pub(super) fn by_version<'r>(records: impl Iterator<Item = (&'r Message<'r>, &'r Verdict)>) -> Tally {
+    let mut tally = Tally::default();
+    for (message, verdict) in records {
+        tally.count("OrdersReceived", 1);
+        tally.count("Faults", u8::from(is_fault(message, verdict)));
+    }
+    tally
+}
+
+fn is_fault(message: &Message<'_>, verdict: &Verdict) -> bool {
+    let is_dead_letter = Reason::ALL.iter().any(|reason| reason.name() == verdict.outcome);
+    let failed = verdict.again.is_some() && verdict.outcome != "in_progress";
+    is_dead_letter || failed || was_parked(message, verdict)
+}
+
+/// Not with every duplicate of an order that waits; but a worker may have died before it could tell.
+fn was_parked(message: &Message<'_>, verdict: &Verdict) -> bool {
+    let disposition = verdict.run.as_ref().map(|run| &run.handled.disposition);
+    matches!(disposition, Some(Disposition::Parked { reason: Some(_) }))
+        || verdict.outcome == "parked" && message.receive_count > 1
 }
 
 /// A record has one value of a metric at most, so a tally of so many fits on a line.
@@ -59,10 +83,7 @@ fn add(tally: &mut Tally, message: &Message<'_>, verdict: &Verdict, rules: &Rule
     count("Invalid", is("invalid"));
     count("Stale", is("stale") || is("future"));
     count("Retries", is("retry"));
-    // Not with every duplicate of an order that waits; but a worker may have died before it could tell.
-    let now_parked =
-        matches!(handled.map(|handled| &handled.disposition), Some(Disposition::Parked { reason: Some(_) }));
-    count("Parked", now_parked || is("parked") && message.receive_count > 1);
+    count("Parked", was_parked(message, verdict));
     count("Panics", is("panic"));
     count("Deferred", is("deferred"));
     count("BatchItemFailures", verdict.again.is_some());

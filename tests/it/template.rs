@@ -29,7 +29,7 @@ type Findings = Vec<(String, String)>;
 /// A rule's name, and what finds where it is broken.
 type Rule = (&'static str, fn(&Stack) -> Findings);
 
-const RULES: [Rule; 29] = [
+const RULES: [Rule; 30] = [
     ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
     ("T02", queues::t02_the_function_knows_the_receive_count),
     ("T03", queues::t03_messages_are_kept_until_somebody_can_act),
@@ -59,6 +59,7 @@ const RULES: [Rule; 29] = [
     ("T27", alarms::t27_parked_orders_are_counted_while_they_wait),
     ("T28", queues::t28_what_nobody_takes_is_told_of),
     ("T29", expected::t29_every_alarm_is_as_its_row_says),
+    ("T30", expected::t30_one_cause_calls_once),
 ];
 
 /// What `rules`, but for those that are forgone, find in a stack, as `RULE RESOURCE: wants WHAT (CASE)`.

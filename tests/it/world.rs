@@ -60,6 +60,8 @@ pub struct World {
     pub warehouse: Option<RefusingWarehouse>,
     /// The payment provider's API key that a worker finds in the secret when it reads it again.
     pub secret: Option<&'static str>,
+    /// The version of the function that its workers are.
+    pub version: Option<String>,
     /// How the workflow of its workers came about.
     pub migrations: &'static [Migration],
     /// The chance that its workers draw from.
@@ -193,6 +195,7 @@ impl World {
             variables,
             warehouse: None,
             secret: None,
+            version: None,
             migrations: &[],
             chance: Random::from_system(),
             aws,
@@ -222,7 +225,8 @@ impl World {
     pub fn worker_under(&self, faults: &Faults) -> Batches {
         let metrics = Arc::clone(&self.metrics);
         let output = move |line: &str| metrics.lock().unwrap().push(line.to_owned());
-        self.assembled(faults).measured_by(Some(Metrics::new("order-processor", "test", output)))
+        let metrics = Metrics::new("order-processor", "test", output).of_version(self.version.clone());
+        self.assembled(faults).measured_by(Some(metrics))
     }
 
     fn assembled(&self, faults: &Faults) -> Batches {

@@ -2,7 +2,7 @@
 //!
 //! They change, and differ by Region: `make cost` with others tells what a page with those would say.
 
-use order_processor::metrics::METRICS;
+use order_processor::metrics::{METRICS, VERSION_METRICS};
 
 use super::usage::Usage;
 use crate::template::stack::{Stack, list};
@@ -91,7 +91,7 @@ pub fn idle(stack: &Stack) -> [f64; 5] {
         stack.of("AWS::Scheduler::Schedule").chain(stack.of("AWS::Events::Rule")).map(per_month).sum();
     let counting = INVOCATION + COUNT_S * MEMORY_GB * GB_SECOND + PLATFORM_BYTES / GB * LOG_GB;
     #[expect(clippy::cast_precision_loss, reason = "some dozens")]
-    let metrics = METRICS.len() as f64;
+    let metrics = (METRICS.len() + VERSION_METRICS.len()) as f64;
     [
         alarms * ALARM_METRIC + composites * COMPOSITE_ALARM,
         metrics * METRIC,

@@ -122,7 +122,8 @@ const PLENTY: u64 = 5000;
 
 /// What one batch takes in an environment that has worked before.
 pub async fn of(path: &Path, batch: usize) -> Usage {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.version = Some("17".to_owned());
     world.stock("mug", PLENTY).await;
     let worker = world.worker();
     world.deliver_to(&worker, &[message(&message_id(0), &order_json("first"))]).await;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use order_processor::budget::Budget;
 use order_processor::clock::UnixMillis;
 use order_processor::local::faults::{Fault, Faults};
-use order_processor::metrics::{DIMENSIONS, MAX_VALUES, METRICS, NAMESPACE, latency_of};
+use order_processor::metrics::{
+    DIMENSIONS, MAX_VALUES, METRICS, NAMESPACE, VERSION_DIMENSIONS, VERSION_METRICS, latency_of,
+};
 use order_processor::record::Record;
 use order_processor::services;
 use serde_json::{Value, json};
@@ -168,6 +170,45 @@ async fn a_batch_counts_as_what_became_of_its_messages() {
         (of("OrdersReceived"), of("Duplicates"), of("ColdStart"), of("WriteUnits")),
         (1.0, 1.0, 0.0, 0.0)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_judged_by_what_it_refuses_parks_or_fails_and_not_by_what_others_have() {
+    let mut world = World::new().await;
+    world.version = Some("17".to_owned());
+    let worker = world.worker();
+    let (mut messages, _) = batch();
+    // Another worker has this order.
+    let claim = claimed_elsewhere(&world, "ord-9").await;
+    messages.push(claim);
+    world.deliver_to(&worker, &messages).await;
+    let lines = world.metrics();
+    let of_version: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_version: Vec<&Value> = of_version.iter().filter(|line| !line["version"].is_null()).collect();
+    assert_eq!(of_version.len(), 1, "one line a batch");
+    let directive = &of_version[0]["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(directive["Dimensions"], json!([VERSION_DIMENSIONS]));
+    let named: BTreeSet<&str> =
+        directive["Metrics"].as_array().unwrap().iter().map(|one| one["Name"].as_str().unwrap()).collect();
+    assert_eq!(named, VERSION_METRICS.iter().map(|metric| metric.name).collect());
+    // Conflict, stale, future, retry, parked and invalid; neither the rejections nor the duplicate nor the one at work.
+    let told = |name: &str| of_version[0][name].as_f64().unwrap();
+    assert_eq!(
+        (of_version[0]["version"].as_str(), told("OrdersReceived"), told("Faults")),
+        (Some("17"), 11.0, 6.0)
+    );
+}
+
+/// A message of an order that another worker has at the moment.
+async fn claimed_elsewhere(world: &World, id: &str) -> Message {
+    let message = message("n2", &order_json(id));
+    let faults = Faults::on_first("DynamoDB TransactWriteItems", Fault::CrashBefore);
+    let other = world.worker_under(&faults);
+    tokio::select! {
+        _ = world.deliver_to(&other, std::slice::from_ref(&message)) => panic!("it should have crashed"),
+        () = faults.crashed() => {}
+    }
+    message
 }
 
 #[tokio::test(start_paused = true)]

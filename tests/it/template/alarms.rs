@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use order_processor::metrics::{DIMENSIONS, METRICS, NAMESPACE};
+use order_processor::metrics::{DIMENSIONS, METRICS, NAMESPACE, VERSION_DIMENSIONS, VERSION_METRICS};
 use serde_json::{Value, json};
 
 use super::Findings;
@@ -31,7 +31,8 @@ pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
     for page in PROCEDURES.iter().filter(|page| readme.contains(&format!("]({page}.md)"))) {
         unused.remove(*page);
     }
-    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm") {
+    let composed = stack.of("AWS::CloudWatch::CompositeAlarm");
+    for (id, alarm) in stack.of("AWS::CloudWatch::Alarm").chain(composed) {
         let mut want = |holds: bool, wanted: &str| {
             if !holds {
                 found.push((id.into(), wanted.into()));
@@ -40,7 +41,8 @@ pub fn t18_every_alarm_is_heard_and_explained(stack: &Stack) -> Findings {
         let actions = list(&alarm["AlarmActions"]);
         let heard = actions.iter().any(|action| action.as_str().is_some_and(|arn| arn.starts_with("arn:")));
         want(heard && alarm.get("ActionsEnabled").is_none_or(truth), "AlarmActions");
-        want(alarm["TreatMissingData"] == "notBreaching", "TreatMissingData: notBreaching");
+        let composed = alarm.get("AlarmRule").is_some();
+        want(composed || alarm["TreatMissingData"] == "notBreaching", "TreatMissingData: notBreaching");
         let book = alarm["AlarmDescription"].as_str().and_then(runbook);
         let known = book.is_some_and(|book| pages.contains(book));
         want(known, "an AlarmDescription that links a runbook, docs/runbooks/NAME.md");
@@ -257,8 +259,12 @@ fn wrong(stack: &Stack, metric: &Reference) -> Option<String> {
     if namespace == NAMESPACE {
         let function = stack.functions().next().map(|(_, function)| function)?;
         let values = ["SERVICE", "ENVIRONMENT"].map(|it| variable(function, it).cloned().unwrap_or_default());
-        let own: Vec<(Value, Value)> = DIMENSIONS.map(|it| json!(it)).into_iter().zip(values).collect();
-        let known = METRICS.iter().any(|metric| name == metric.name);
+        let mut own: Vec<(Value, Value)> = DIMENSIONS.map(|it| json!(it)).into_iter().zip(values).collect();
+        if dimensions.len() > DIMENSIONS.len() {
+            own.push((json!(VERSION_DIMENSIONS[2]), json!("stack-OrderProcessor.Version.Version")));
+        }
+        let listed = if dimensions.len() > DIMENSIONS.len() { &VERSION_METRICS[..] } else { &METRICS };
+        let known = listed.iter().any(|metric| name == metric.name);
         return (!known || *dimensions != own)
             .then(|| format!("a metric of the code with the dimensions {DIMENSIONS:?} as the function has them, not {shown}"));
     }
@@ -266,6 +272,11 @@ fn wrong(stack: &Stack, metric: &Reference) -> Option<String> {
         AWS_METRICS.iter().find(|(space, _, names)| namespace == space && names.iter().any(|it| name == it));
     let of_ours = known.is_some_and(|(_, dimension, _)| match &dimensions[..] {
         [(key, value)] => key == dimension && is_of_the_stack(stack, value),
+        [(key, value), (resource, _), (version, _)] => {
+            key == "FunctionName"
+                && is_of_the_stack(stack, value)
+                && (resource, version) == (&json!("Resource"), &json!("ExecutedVersion"))
+        }
         _ => false,
     });
     (!of_ours).then(|| format!("a metric that AWS has of a resource of this stack, not {shown}"))

@@ -35,6 +35,7 @@ fn samconfig(environment: &str) -> Overrides {
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/one";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:stripe-x";
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:on-call";
+const WARNINGS: &str = "arn:aws:sns:us-east-1:123456789012:in-the-morning";
 const TOPICS: &str = "arn:aws:sns:us-east-1:123456789012:orders,arn:aws:sns:us-east-1:210987654321:orders";
 const RULES: &str = "arn:aws:events:us-east-1:123456789012:rule/orders";
 const RUNBOOKS: &str = "https://git.example.com/orders/docs/runbooks";
@@ -53,6 +54,7 @@ pub fn everything() -> Overrides {
         ("MaximumConcurrency", "20"),
         ("ReserveConcurrency", "true"),
         ("AlarmTopicArn", TOPIC),
+        ("WarningTopicArn", WARNINGS),
         ("CanaryDeployment", "true"),
         ("Service", "shop-orders"),
         ("RunbookBase", RUNBOOKS),
@@ -120,6 +122,8 @@ fn parameters_that_do_not_go_together_are_refused() {
         (&[("ProvisionedPollers", "2"), ("MaximumConcurrency", "2")], "exclude each other"),
         (&[("ProvisionedPollers", "1")], "ProvisionedPollers is 0 or at least 2"),
         (&[("CanaryDeployment", "true"), ("Monitoring", "false")], "CanaryDeployment=true needs Monitoring"),
+        (&[("AlarmTopicArn", TOPIC)], "given together, or neither"),
+        (&[("WarningTopicArn", TOPIC)], "given together, or neither"),
         (&[("AlarmTopicArn", TOPIC), ("AlarmEmail", "a@example.org")], "subscribes to the stack's own topic"),
     ];
     for (pairs, expected) in refused {
@@ -128,7 +132,12 @@ fn parameters_that_do_not_go_together_are_refused() {
     }
     assert!(refusals(&[("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)]).is_empty());
     assert!(refusals(&[("ReserveConcurrency", "true"), ("MaximumConcurrency", "2")]).is_empty());
-    let watched = [("Environment", "prod"), ("AlarmTopicArn", TOPIC), ("RunbookBase", RUNBOOKS)];
+    let watched = [
+        ("Environment", "prod"),
+        ("AlarmTopicArn", TOPIC),
+        ("WarningTopicArn", WARNINGS),
+        ("RunbookBase", RUNBOOKS),
+    ];
     let stripe = [("PaymentProvider", "stripe"), ("StripeSecretArn", SECRET)];
     assert!(refusals(&[&watched[..], &stripe].concat()).is_empty());
     assert!(refusals(&[&watched[..], &[("SandboxInProduction", "true")]].concat()).is_empty());

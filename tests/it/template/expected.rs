@@ -13,6 +13,8 @@ use super::stack::{Stack, list};
 type Fields = BTreeMap<String, String>;
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
+/// As `resolve` names the number of the version.
+const VERSION: &str = "stack-OrderProcessor.Version.Version";
 
 pub fn t29_every_alarm_is_as_its_row_says(stack: &Stack) -> Findings {
     let alarms: BTreeMap<&str, &Value> = stack.of(ALARM).collect();
@@ -34,6 +36,31 @@ pub fn t29_every_alarm_is_as_its_row_says(stack: &Stack) -> Findings {
             let shown = |fields: &Fields| fields.get(name).cloned().unwrap_or_else(|| "nothing".into());
             found.push((row.alarm.into(), format!("{name} to be {}, not {}", shown(&wanted), shown(&is))));
         }
+    }
+    found
+}
+
+/// What together is "orders are not processed": each of these warns, and the composite alarm calls somebody.
+const NOT_PROCESSED: [&str; 5] =
+    ["function-errors", "function-throttles", "batch-item-failure-rate", "retry-rate", "oldest-message"];
+
+pub fn t30_one_cause_calls_once(stack: &Stack) -> Findings {
+    if stack.parameters["Monitoring"] != "true" {
+        return Findings::new();
+    }
+    let mut composed = stack.of("AWS::CloudWatch::CompositeAlarm");
+    let (Some((id, alarm)), None) = (composed.next(), composed.next()) else {
+        return vec![("the stack".into(), "a composite alarm, one".into())];
+    };
+    let children = NOT_PROCESSED.map(|name| format!("ALARM(\"stack-{name}\")"));
+    let (wanted, is) = (children.join(" OR "), text(&alarm["AlarmRule"]));
+    let told = topic(stack, "AlarmTopicArn", "alarms");
+    let mut found = Findings::new();
+    if is.split_whitespace().ne(wanted.split_whitespace()) {
+        found.push((id.into(), format!("AlarmRule to be {wanted}, not {is}")));
+    }
+    if list(&alarm["AlarmActions"]).into_iter().map(text).collect::<Vec<_>>() != [told.clone()] {
+        found.push((id.into(), format!("AlarmActions to be {told}")));
     }
     found
 }
@@ -61,6 +88,7 @@ fn expected(stack: &Stack, row: &Row) -> Fields {
     let [most, of] = row.periods;
     let told = match row.tells {
         Tells::Pages => topic(stack, "AlarmTopicArn", "alarms"),
+        Tells::Warns => topic(stack, "WarningTopicArn", "warnings"),
     };
     let mut fields: Fields = [
         ("AlarmName", format!("stack-{}", row.name)),
@@ -102,11 +130,16 @@ fn topic(stack: &Stack, parameter: &str, own: &str) -> String {
 
 fn gathered(stack: &Stack, metric: &Metric) -> Fields {
     let parameter = |name: &str| &stack.parameters[name];
+    let ours = format!("environment={}, service={}", parameter("Environment"), parameter("Service"));
     let (namespace, dimensions) = match metric.of {
-        Of::Ours => {
-            let (service, environment) = (parameter("Service"), parameter("Environment"));
-            ("OrderProcessor", format!("environment={environment}, service={service}"))
-        }
+        Of::Ours => ("OrderProcessor", ours),
+        Of::OurVersion => ("OrderProcessor", format!("{ours}, version={VERSION}")),
+        Of::FunctionVersion => (
+            "AWS/Lambda",
+            format!(
+                "ExecutedVersion={VERSION}, FunctionName=stack-OrderProcessor, Resource=stack-OrderProcessor:live"
+            ),
+        ),
         Of::Queue(name) => ("AWS/SQS", format!("QueueName=stack-{name}")),
         Of::Function => ("AWS/Lambda", "FunctionName=stack-OrderProcessor".into()),
         Of::Table => ("AWS/DynamoDB", "TableName=stack-OrdersTable".into()),
@@ -177,4 +210,29 @@ fn read_gathered(id: &str, metric: &Value, statistic: Option<&Value>, period: &V
         ("Period", text(period)),
     ];
     fields.map(|(name, value)| (format!("{name} {id}").trim().to_owned(), value)).into()
+}
+
+/// CodeDeploy sees an alarm when CloudWatch has evaluated it: a minute for the metric to come, one for both to look.
+const MINUTES_TO_BE_SEEN: i64 = 2;
+
+/// How many orders a bad version gets before it is rolled back, as the runbook tells it.
+#[test]
+fn a_canary_is_rolled_back_as_soon_as_its_page_says() {
+    let stack = Stack::new(&super::cases::template(), &super::cases::everything());
+    let (_, function) = stack.functions().next().expect("a function");
+    let preference = text(&function["DeploymentPreference"]["Type"]);
+    let canary = preference.strip_prefix("Canary").and_then(|it| it.strip_suffix("Minutes"));
+    let (percent, minutes) = canary.and_then(|it| it.split_once("Percent")).expect("a canary");
+    let (percent, minutes): (i64, i64) = (percent.parse().unwrap(), minutes.parse().unwrap());
+    let judges = rows().into_iter().filter(|row| row.page == "rollback");
+    let longest = judges.map(|row| row.periods[1] * row.metrics[0].period / 60).max().expect("two alarms");
+    let seen_after = longest + MINUTES_TO_BE_SEEN;
+    assert!(seen_after < minutes, "the canary of {minutes} minutes is over before it is judged");
+    let page = include_str!("../../../docs/runbooks/rollback.md");
+    assert_eq!(percent, 10, "the page speaks of a tenth");
+    let told = format!(
+        "a tenth of the orders of {seen_after} minutes went to the new version: of 1,000 orders a minute {}",
+        1000 * percent / 100 * seen_after
+    );
+    assert!(page.contains(&told), "docs/runbooks/rollback.md is to say: {told}");
 }

@@ -9,6 +9,7 @@ use order_processor::store::{PARKED_FROM_ATTRIBUTE, PARKED_INDEX};
 use serde_json::{Value, json};
 
 use super::Findings;
+use super::alarms::metrics_of;
 use super::stack::{Stack, list, number, truth, variable};
 
 pub fn t16_the_template_and_the_code_name_the_same_things(stack: &Stack) -> Findings {
@@ -93,6 +94,10 @@ pub fn t20_the_function_says_how_it_runs(stack: &Stack) -> Findings {
         want(number(&function["Timeout"]).is_some_and(|it| it >= 3), "an explicit Timeout of 3 s or more");
         want(function["Tracing"] == "Active", "Tracing: Active");
         want(function["LoggingConfig"]["LogFormat"] == "JSON", "LogFormat: JSON");
+        // Lambda takes a line without a level, as those of metrics are, for one of INFO.
+        let level = &function["LoggingConfig"]["ApplicationLogLevel"];
+        let heard = level.is_null() || ["TRACE", "DEBUG", "INFO"].iter().any(|it| level == it);
+        want(heard, "an ApplicationLogLevel of INFO at most, or the metrics are dropped");
         let group = &function["LoggingConfig"]["LogGroup"];
         let kept = stack.of("AWS::Logs::LogGroup").any(|(_, declared)| {
             declared["LogGroupName"] == *group && number(&declared["RetentionInDays"]).is_some()
@@ -121,15 +126,19 @@ pub fn t21_a_new_version_can_be_rolled_back(stack: &Stack) -> Findings {
         let enabled = preference.get("Enabled").is_none_or(truth);
         want(gradual && enabled, "a canary in production");
         let alarms = list(&preference["Alarms"]);
-        let ours = stack.of("AWS::CloudWatch::Alarm").filter(|(_, alarm)| {
-            let metrics = alarm.to_string();
-            metrics.contains("\"OrderProcessor\"") && metrics.contains("\"BatchItemFailures\"")
-        });
-        let rolls_back = ours.into_iter().any(|(_, alarm)| alarms.contains(&&alarm["AlarmName"]));
-        want(
-            rolls_back,
-            "a rollback alarm on BatchItemFailures: Lambda's Errors stay 0 with partial responses",
-        );
+        for (metric, version) in [("Faults", "version"), ("Errors", "ExecutedVersion")] {
+            let of_version = stack.of("AWS::CloudWatch::Alarm").filter(|(_, alarm)| {
+                metrics_of(alarm).iter().any(|one| {
+                    let dimensions = list(&one["Dimensions"]);
+                    one["MetricName"] == metric && dimensions.iter().any(|named| named["Name"] == version)
+                })
+            });
+            let rolls_back = of_version.into_iter().any(|(_, alarm)| alarms.contains(&&alarm["AlarmName"]));
+            want(
+                rolls_back,
+                &format!("a rollback alarm on {metric} of the new version: it refuses what it does not know"),
+            );
+        }
     }
     found
 }

@@ -97,6 +97,9 @@ impl<'a> Scope<'a> {
                 let (id, attribute) = path.as_str()?.split_once('.').expect("RESOURCE.ATTRIBUTE");
                 self.attribute(id, attribute)
             }
+            ("Fn::GetAtt", [id, property, attribute]) => {
+                self.attribute(id.as_str()?, &format!("{}.{}", property.as_str()?, attribute.as_str()?))
+            }
             ("Fn::GetAtt", [id, attribute]) => self.attribute(id.as_str()?, attribute.as_str()?),
             ("Fn::Sub", [pattern]) => json!(self.substitute(pattern.as_str()?, &Map::new())),
             ("Fn::Sub", [pattern, names]) => json!(self.substitute(pattern.as_str()?, names.as_object()?)),

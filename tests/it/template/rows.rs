@@ -5,6 +5,8 @@
 pub enum Tells {
     /// Somebody is called: an order or its shipment is late, lost, or waits for a person.
     Pages,
+    /// It can wait until the morning, or is part of what calls somebody.
+    Warns,
 }
 
 /// What a metric is of.
@@ -16,6 +18,10 @@ pub enum Of {
     Queue(&'static str),
     Function,
     Table,
+    /// The version that was deployed last, by our metrics of versions.
+    OurVersion,
+    /// The same, as Lambda counts it.
+    FunctionVersion,
 }
 
 /// A metric, and how it is gathered.
@@ -131,30 +137,39 @@ fn none_taken(queue: &'static str) -> [Metric; 3] {
 pub fn rows() -> Vec<Row> {
     use Above::{Number, Parameter, PercentOfTimeout};
     use Of::{Ours, Queue, Table};
-    use Tells::Pages;
+    use Of::{FunctionVersion, OurVersion};
+    use Tells::{Pages, Warns};
     vec![
         // Queues.
         row("OrdersDeadLettersAlarm", "dead-letters", Pages, Number(0), [1, 1], &[of(Queue("orders-dead-letters"), "", VISIBLE, "Maximum", 60)]),
+        row("NewDeadLettersAlarm", "new-dead-letters", Pages, Number(0), [1, 1], &[of(Queue("orders-dead-letters"), "letters", VISIBLE, "Maximum", 60)]).computed("DIFF(letters)").on_page("dead-letters"),
         row("WarehouseDeadLettersAlarm", "warehouse-dead-letters", Pages, Number(0), [1, 1], &[of(Queue("warehouse-dead-letters"), "", VISIBLE, "Maximum", 60)]),
         row("NotificationsDeadLettersAlarm", "notifications-dead-letters", Pages, Number(0), [1, 1], &[of(Queue("notifications-dead-letters"), "", VISIBLE, "Maximum", 60)]),
-        row("OldestMessageAlarm", "oldest-message", Pages, Parameter("OldestMessageSeconds"), [3, 5], &[of(Queue("orders"), "", AGE, "Maximum", 60)]),
+        row("InFlightAlarm", "in-flight", Pages, Number(96_000), [1, 1], &[of(Queue("orders"), "", HIDDEN, "Maximum", 60)]),
+        row("OldestMessageAlarm", "oldest-message", Warns, Parameter("OldestMessageSeconds"), [3, 5], &[of(Queue("orders"), "", AGE, "Maximum", 60)]),
         row("WarehouseOldestMessageAlarm", "warehouse-oldest-message", Pages, Parameter("OutputAgeSeconds"), [3, 5], &[of(Queue("warehouse"), "", AGE, "Maximum", 60)]),
         row("NotificationsOldestMessageAlarm", "notifications-oldest-message", Pages, Parameter("OutputAgeSeconds"), [3, 5], &[of(Queue("notifications"), "", AGE, "Maximum", 60)]),
         row("WarehouseStuckAlarm", "warehouse-stuck", Pages, Number(0), [24, 24], &none_taken("warehouse")).computed(NONE_TAKEN).on_page("warehouse-oldest-message"),
         row("NotificationsStuckAlarm", "notifications-stuck", Pages, Number(0), [24, 24], &none_taken("notifications")).computed(NONE_TAKEN).on_page("notifications-oldest-message"),
         // Messages.
-        row("RetryRateWarningAlarm", "retry-rate-warning", Pages, Parameter("RetryRateWarningPercent"), [3, 5], &[ours("redeliveries", "Redeliveries"), ours("received", "OrdersReceived")]).computed(share_of_many!("redeliveries")).on_page("retry-rate"),
-        row("RetryRateAlarm", "retry-rate", Pages, Parameter("RetryRatePercent"), [3, 5], &[ours("redeliveries", "Redeliveries"), ours("received", "OrdersReceived")]).computed(share_of_many!("redeliveries")),
-        row("DuplicateRateAlarm", "duplicate-rate", Pages, Parameter("DuplicateRatePercent"), [3, 5], &[ours("duplicates", "Duplicates"), ours("received", "OrdersReceived")]).computed(share_of_many!("duplicates")),
+        row("RetryRateWarningAlarm", "retry-rate-warning", Warns, Parameter("RetryRateWarningPercent"), [3, 5], &[ours("redeliveries", "Redeliveries"), ours("received", "OrdersReceived")]).computed(share_of_many!("redeliveries")).on_page("retry-rate"),
+        row("RetryRateAlarm", "retry-rate", Warns, Parameter("RetryRatePercent"), [3, 5], &[ours("redeliveries", "Redeliveries"), ours("received", "OrdersReceived")]).computed(share_of_many!("redeliveries")),
+        row("DuplicateRateAlarm", "duplicate-rate", Warns, Parameter("DuplicateRatePercent"), [3, 5], &[ours("duplicates", "Duplicates"), ours("received", "OrdersReceived")]).computed(share_of_many!("duplicates")),
         row("ConflictAlarm", "conflict", Pages, Number(0), [1, 1], &[ours("", "Conflicts")]),
-        row("BatchItemFailureRateAlarm", "batch-item-failure-rate", Pages, Parameter("BatchItemFailureRatePercent"), [2, 3], &[ours("failures", "BatchItemFailures"), ours("received", "OrdersReceived")]).computed("100 * FILL(failures, 0) / received"),
+        row("BatchItemFailureRateAlarm", "batch-item-failure-rate", Warns, Parameter("BatchItemFailureRatePercent"), [2, 3], &[ours("failures", "BatchItemFailures"), ours("received", "OrdersReceived")]).computed("100 * FILL(failures, 0) / received"),
         row("LastAttemptAlarm", "last-attempt", Pages, Number(0), [1, 1], &[ours("", "LastAttempt")]),
         row("ParkedAlarm", "parked", Pages, Number(0), [1, 1], &[of(Ours, "", "ParkedOrders", "Maximum", 300)]),
+        row("NewlyParkedAlarm", "newly-parked", Pages, Number(0), [1, 1], &[ours("", "Parked")]).on_page("parked"),
+        // What was deployed last.
+        row("NewVersionFaultsAlarm", "new-version-faults", Pages, Parameter("NewVersionFaultPercent"), [1, 1], &[of(OurVersion, "faults", "Faults", "Sum", 60), of(OurVersion, "received", "OrdersReceived", "Sum", 60)]).computed("IF(received > 4, 100 * FILL(faults, 0) / received, 0)").on_page("rollback"),
+        row("NewVersionErrorsAlarm", "new-version-errors", Pages, Number(0), [1, 1], &[of(FunctionVersion, "", "Errors", "Sum", 60)]).on_page("rollback"),
         // The function and the table.
-        row("FunctionErrorsAlarm", "function-errors", Pages, Number(0), [1, 1], &[lambda("", "Errors", "Sum")]),
-        row("FunctionThrottlesAlarm", "function-throttles", Pages, Number(0), [3, 5], &[lambda("", "Throttles", "Sum")]),
-        row("SlowFunctionAlarm", "slow-function", Pages, PercentOfTimeout(80), [3, 5], &[lambda("", "Duration", "p99")]),
-        row("ConcurrencyAlarm", "concurrency", Pages, Number(80), [3, 5], &[lambda("running", "ConcurrentExecutions", "Maximum")]).computed("100 * running / {MaximumConcurrency}").only(When::Capped),
-        row("TableThrottlesAlarm", "table-throttles", Pages, Number(0), [3, 5], &[of(Table, "reads", "ReadThrottleEvents", "Sum", 60), of(Table, "writes", "WriteThrottleEvents", "Sum", 60)]).computed("FILL(reads, 0) + FILL(writes, 0)"),
+        row("SilentAlarm", "silent", Pages, Number(0), [2, 2], &[of(Of::Function, "invocations", "Invocations", "Sum", 300), of(Ours, "counts", "ParkedOrders", "SampleCount", 300)]).computed("IF(FILL(invocations, 0) > 0 AND FILL(counts, 0) == 0, 1, 0)"),
+        row("FunctionErrorsAlarm", "function-errors", Warns, Number(0), [1, 1], &[lambda("", "Errors", "Sum")]),
+        row("FunctionThrottlesAlarm", "function-throttles", Warns, Number(0), [3, 5], &[lambda("", "Throttles", "Sum")]),
+        row("SlowFunctionAlarm", "slow-function", Warns, PercentOfTimeout(80), [3, 5], &[lambda("", "Duration", "p99")]),
+        row("ConcurrencyAlarm", "concurrency", Warns, Number(80), [3, 5], &[lambda("running", "ConcurrentExecutions", "Maximum")]).computed("100 * running / {MaximumConcurrency}").only(When::Capped),
+        row("TransactionConflictsAlarm", "transaction-conflicts", Warns, Parameter("TransactionConflicts"), [3, 5], &[of(Table, "", "TransactionConflict", "Sum", 60)]),
+        row("TableThrottlesAlarm", "table-throttles", Warns, Number(0), [3, 5], &[of(Table, "reads", "ReadThrottleEvents", "Sum", 60), of(Table, "writes", "WriteThrottleEvents", "Sum", 60)]).computed("FILL(reads, 0) + FILL(writes, 0)"),
     ]
 }
