@@ -1,6 +1,7 @@
 //! The shipped client of Stripe over real HTTP, row by row of what the contract says about Stripe's answers.
 
 mod charges;
+mod given_back;
 mod look_ups;
 mod payments;
 mod providers;
@@ -38,6 +39,8 @@ const PAYMENT: &str = "pi_000000000000000000000001";
 const POST: &str = "POST /v1/payment_intents";
 const SEARCH: &str = "GET /v1/payment_intents/search";
 const GET: &str = "GET /v1/payment_intents/pi_000000000000000000000001";
+/// What a charge of an earlier request has come to.
+const REFUNDS: &str = "GET /v1/refunds";
 const CANCEL: &str = "POST /v1/payment_intents/pi_000000000000000000000001/cancel";
 
 /// What an unpaid payment can be that may be given up, and Stripe's name for it.

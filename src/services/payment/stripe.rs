@@ -76,7 +76,10 @@ impl Payment for Stripe {
             ("metadata[order_id]", charge.order_id.to_string()),
         ];
         match self.0.ask(Ask::post("/v1/payment_intents", charge.key, form), until).await {
-            Reply::Object(payment) if payment.status == "succeeded" => paid(payment.id),
+            Reply::Object(payment) if payment.status == "succeeded" => match payment.replayed {
+                true => self.unless_given_back(payment.id, &charge, until).await,
+                false => paid(payment.id),
+            },
             Reply::Declined(code) => declined(&code),
             // The key will give this answer for ever; what became of the payment, only the payment tells.
             Reply::Object(reply::Object { id, .. }) | Reply::Undecided { payment_id: Some(id) } => {

@@ -22,7 +22,7 @@ use super::input::{changed_bytes, changed_json};
 use super::{Reached, corpus, fuzz};
 use crate::world::order_json;
 
-const BRANCHES: [&str; 16] = [
+const BRANCHES: [&str; 18] = [
     "charge: done",
     "charge: refused",
     "charge: unavailable",
@@ -32,6 +32,8 @@ const BRANCHES: [&str; 16] = [
     "then: POST cancel",
     "then: GET refunds",
     "then: GET re_1",
+    "charge: done, though made before",
+    "charge: refused, given back",
     "look-up: done",
     "look-up: refused",
     "look-up: unavailable",
@@ -219,14 +221,45 @@ fn payments(asked: &Asked) -> Vec<Value> {
     said.filter(|payment| !searched || is_of_the_order(payment)).collect()
 }
 
-/// Whether something says that the order is paid.
-fn is_paid(asked: &Asked) -> bool {
-    let at_once = to(asked, CHARGE, "intents").into_iter().any(|answer| {
+/// Whether the answer to the charge says that it is paid.
+fn is_charged(asked: &Asked, is_meant: impl Fn(&Answer) -> bool) -> bool {
+    to(asked, CHARGE, "intents").into_iter().filter(|answer| is_meant(answer)).any(|answer| {
         let json = answer.json();
         answer.is_success() && json["id"].is_string() && json["status"] == "succeeded"
-    });
+    })
+}
+
+/// Whether something says that the order was paid before it was asked for now.
+fn was_paid(asked: &Asked) -> bool {
     let paid = payments(asked).into_iter().filter(|payment| payment["status"] == "succeeded");
-    at_once || paid.count() == 1
+    is_charged(asked, Answer::is_replay) || paid.count() == 1
+}
+
+/// What a list says of refunds that have not failed: how much in all, and whether it is all there, is done, and names the
+/// order. Of those that failed: whether one was of the order.
+fn given_back(asked: &Asked) -> Option<(u64, bool, bool, bool)> {
+    let list = to(asked, "GET /v1/refunds", "").into_iter().find(|answer| answer.is_success())?.json();
+    let refunds = list["data"].as_array()?;
+    let of_order = |refund: &Value| refund["metadata"]["order_id"] == "ord-1";
+    let (failed, held): (Vec<&Value>, Vec<&Value>) =
+        refunds.iter().partition(|refund| refund["status"] == "failed" || refund["status"] == "canceled");
+    let amount = held.iter().filter_map(|refund| refund["amount"].as_u64()).fold(0, u64::saturating_add);
+    let settled = held.iter().all(|refund| refund["status"] == "succeeded");
+    let named = held.iter().any(|refund| of_order(refund));
+    Some((amount, settled, named, failed.iter().any(|refund| of_order(refund))))
+}
+
+/// Whether something says that the order is paid: now, or before and not given back.
+fn is_paid(asked: &Asked) -> bool {
+    let kept = given_back(asked).is_some_and(|(amount, _, named, failed)| amount < 2598 && !named && !failed);
+    is_charged(asked, |answer| !answer.is_replay()) || (was_paid(asked) && kept)
+}
+
+/// Whether something says that the order was paid, and that the customer has the money back.
+fn is_given_back(asked: &Asked) -> bool {
+    let back =
+        given_back(asked).is_some_and(|(amount, settled, named, _)| settled && (amount >= 2598 || named));
+    was_paid(asked) && back
 }
 
 /// Whether something says that the order will never be paid.
@@ -292,6 +325,10 @@ impl Answer {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+
+    fn is_replay(&self) -> bool {
+        self.replayed.as_deref() == Some("true")
+    }
 }
 
 fn check(question: Question, answers: &[Answer], reached: &Reached) -> TestCaseResult {
@@ -312,10 +349,16 @@ fn check(question: Question, answers: &[Answer], reached: &Reached) -> TestCaseR
         }
         Ending::Done(_) => {
             prop_assert!(is_paid(&asked), "paid, though nothing says so: {:?}", asked);
+            if !is_charged(&asked, |answer| !answer.is_replay()) {
+                reached.count(format!("{name}: done, though made before"));
+            }
             "done"
         }
         Ending::Refused(_) => {
-            let declined = question != Question::Refund && is_declined(&asked);
+            if is_given_back(&asked) {
+                reached.count(format!("{name}: refused, given back"));
+            }
+            let declined = question != Question::Refund && (is_declined(&asked) || is_given_back(&asked));
             prop_assert!(declined, "declined, though nothing says so: {:?}", asked);
             "refused"
         }

@@ -109,8 +109,9 @@ async fn what_will_pass_is_asked_again_under_the_same_key_and_charged_once() {
         unavailable(&shop.charge().await);
         paid(&shop.charge().await);
         assert_eq!(shop.charges(), 1, "{script:?}");
-        let posts = ["POST /v1/payment_intents"; 2];
-        assert_eq!(shop.asked(), posts, "{script:?}: the client itself repeats nothing");
+        // A payment that is there already is looked at; the client itself repeats nothing.
+        let asked = shop.asked();
+        assert!(asked == [POST, POST] || asked == [POST, POST, REFUNDS], "{script:?}: {asked:?}");
     }
 }
 

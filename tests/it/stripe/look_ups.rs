@@ -48,12 +48,12 @@ async fn whatever_the_search_shows_the_payment_itself_says_what_became_of_it() {
         forgotten.world.payments.search_shows(move |_, _| Shown::As(past));
         let found = forgotten.charge_order(&order(), memory(), LONG).await;
         assert_eq!(paid(&found), id, "{past:?}");
-        assert_eq!(forgotten.asked(), [POST, SEARCH, GET], "{past:?}");
+        assert_eq!(forgotten.asked(), [POST, SEARCH, GET, REFUNDS], "{past:?}");
 
         let stuck = stuck_after_payment().await;
         stuck.world.payments.search_shows(move |_, _| Shown::As(past));
         assert_eq!(paid(&stuck.charge().await), id, "{past:?}");
-        assert_eq!(stuck.asked(), [POST, POST, SEARCH, GET], "{past:?}");
+        assert_eq!(stuck.asked(), [POST, POST, SEARCH, GET, REFUNDS], "{past:?}");
         assert_eq!(stuck.charges(), 1);
     }
 }
@@ -137,6 +137,7 @@ async fn found_other(in_search: bool, change: fn(&mut Value)) -> Ending {
     let shown = json!({ "object": "search_result", "data": [shown] });
     shop.script("search", Scripted::status(200).body(shown));
     shop.script("pi_1", Scripted::status(200).body(got));
+    shop.script("refunds", Scripted::status(200).body(json!({ "object": "list", "data": [] })));
     shop.charge_order_forgotten().await
 }
 
@@ -151,6 +152,7 @@ async fn with_payments(statuses: &[&str]) -> Shop {
     }
     let found = json!({ "object": "search_result", "data": payments });
     shop.script("search", Scripted::status(200).body(found));
+    shop.script("refunds", Scripted::status(200).body(json!({ "object": "list", "data": [] })));
     shop
 }
 

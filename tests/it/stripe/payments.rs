@@ -26,7 +26,7 @@ async fn a_payment_that_the_answer_names_is_asked_for_and_not_searched() {
     for then in UNPAID {
         let shop = answered(then, PaymentStatus::Succeeded).await;
         assert_eq!(paid(&shop.charge().await), PAYMENT, "{then}");
-        assert_eq!(shop.asked(), [POST, GET], "{then}");
+        assert_eq!(shop.asked(), [POST, GET, REFUNDS], "{then}");
         assert_eq!(shop.charges(), 1);
     }
 }
@@ -111,7 +111,7 @@ async fn a_stored_error_that_names_its_payment_needs_no_search() {
     body["error"]["payment_intent"] = named("processing");
     shop.script(CHARGE_KEY, Scripted::status(500).body(body).header("idempotent-replayed", "true"));
     assert_eq!(paid(&shop.charge().await), PAYMENT);
-    assert_eq!(shop.asked(), [POST, POST, GET]);
+    assert_eq!(shop.asked(), [POST, POST, GET, REFUNDS]);
 }
 
 #[tokio::test]
@@ -119,9 +119,9 @@ async fn a_card_error_is_a_decline_without_another_request_unless_its_payment_ma
     for (status, asked) in [
         ("requires_payment_method", vec![POST]),
         ("canceled", vec![POST]),
-        ("succeeded", vec![POST, GET]),
-        ("processing", vec![POST, GET]),
-        ("requires_capture", vec![POST, GET]),
+        ("succeeded", vec![POST, GET, REFUNDS]),
+        ("processing", vec![POST, GET, REFUNDS]),
+        ("requires_capture", vec![POST, GET, REFUNDS]),
     ] {
         let shop = Shop::open().await;
         let mut body = error("card_error", "card_declined");

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::client::Ask;
 use super::reply::{Object, Reply, Verdict, short, verdict};
-use super::{Stripe, declined, later, paid};
+use super::{Stripe, declined, later};
 use crate::services::Ending;
 use crate::services::payment::Charge;
 
@@ -60,7 +60,7 @@ impl Stripe {
     /// A payment that could still be made is given up before the order is told that it was declined.
     async fn settle(&self, payments: &[Object], charge: &Charge<'_>, until: Instant) -> Ending {
         let open = match verdict(payments) {
-            Verdict::Paid(payment) => return paid(payment.id.clone()),
+            Verdict::Paid(payment) => return self.unless_given_back(payment.id.clone(), charge, until).await,
             Verdict::PaidTwice(one, two) => {
                 let (one, two) = (short(&one.id), short(&two.id));
                 return Ending::Unknown(format!("the order is charged more than once: {one} and {two}"));

@@ -3,12 +3,12 @@
 use tokio::time::Instant;
 
 use super::client::Ask;
-use super::reply::{Object, Reply, short};
-use super::{Stripe, later};
+use super::reply::{Object, Reply, Whereabouts, short, whereabouts};
+use super::{Stripe, later, paid};
 use crate::order::OrderId;
-use crate::record::Outcome;
+use crate::record::{Outcome, Refusal};
 use crate::services::Ending;
-use crate::services::payment::Refund;
+use crate::services::payment::{Charge, Refund};
 
 impl Stripe {
     /// The refund that the key's answer names.
@@ -45,6 +45,24 @@ impl Stripe {
         match refunds.into_iter().find(|found| found.names(refund.order_id)) {
             Some(found) => ending(found),
             None => Ending::Unknown("the refund was answered with an error".to_owned()),
+        }
+    }
+
+    /// A payment that this request has not made: done, unless the customer has the money back by now. Then the order had
+    /// turned back, and whoever asks again has forgotten it: the table was restored to an older copy. It turns back again,
+    /// in the words in which a cancellation was told then: a customer is told one thing under one key.
+    pub(super) async fn unless_given_back(&self, id: String, charge: &Charge<'_>, until: Instant) -> Ending {
+        let (refunds, has_more) = match self.refunds(&id, until).await {
+            Reply::List { data, has_more } => (data, has_more),
+            other => return later(other, charge.order_id),
+        };
+        if has_more {
+            return Ending::Unknown("the payment has more refunds than one page shows".to_owned());
+        }
+        match whereabouts(&refunds, charge.order_id, charge.amount.minor) {
+            Whereabouts::Kept => paid(id),
+            Whereabouts::GivenBack => Ending::Refused(Refusal::cancelled()),
+            Whereabouts::OnItsWay(refund) | Whereabouts::ComeBack(refund) => ending(refund.clone()),
         }
     }
 

@@ -33,6 +33,9 @@ pub(super) struct Object {
     currency: Option<String>,
     #[serde(default)]
     metadata: Metadata,
+    /// Whether the key has given this answer before: it says what was so then.
+    #[serde(skip)]
+    pub(super) replayed: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -110,7 +113,7 @@ impl Error {
 
 pub(super) fn read(status: u16, replayed: bool, body: &[u8]) -> Reply {
     match (status, serde_json::from_slice(body)) {
-        (200..=299, Ok(Body::Object(object))) => Reply::Object(object),
+        (200..=299, Ok(Body::Object(object))) => Reply::Object(Object { replayed, ..object }),
         (200..=299, Ok(Body::List { data, has_more })) => Reply::List { data, has_more },
         (402, Ok(Body::Error { error })) if error.kind == "card_error" => match error.may_be_paid() {
             true => Reply::Undecided { payment_id: error.payment_id() },
@@ -163,6 +166,35 @@ pub(super) fn verdict(payments: &[Object]) -> Verdict<'_> {
     }
 }
 
+/// What became of the money of a payment that has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whereabouts<'a> {
+    /// It is here, or all but what the shop gave back by hand.
+    Kept,
+    /// The customer has it back.
+    GivenBack,
+    /// It is on its way back.
+    OnItsWay(&'a Object),
+    /// It was to go back because the order turned back, and did not.
+    ComeBack(&'a Object),
+}
+
+/// By the refunds of a payment of this amount: a refund that names the order is of the whole.
+pub(super) fn whereabouts<'a>(refunds: &'a [Object], order_id: &OrderId, amount: u64) -> Whereabouts<'a> {
+    let has_failed = |refund: &&Object| matches!(refund.status.as_str(), "failed" | "canceled");
+    let (failed, held): (Vec<_>, Vec<_>) = refunds.iter().partition(has_failed);
+    let of_the_order = |refund: &&&Object| refund.names(order_id);
+    let given: u64 = held.iter().filter_map(|refund| refund.amount).fold(0, u64::saturating_add);
+    let wholly = given >= amount || held.iter().any(|refund| refund.names(order_id));
+    let on_its_way = held.iter().find(|refund| refund.status != "succeeded");
+    match (wholly, on_its_way, failed.iter().find(of_the_order)) {
+        (true, None, _) => Whereabouts::GivenBack,
+        (true, Some(refund), _) => Whereabouts::OnItsWay(refund),
+        (false, _, Some(refund)) => Whereabouts::ComeBack(refund),
+        (false, _, None) => Whereabouts::Kept,
+    }
+}
+
 /// Whether it can be canceled: <https://docs.stripe.com/api/payment_intents/cancel>. One that is processing mostly
 /// cannot, and decides itself.
 fn is_open(payment: &Object) -> bool {
@@ -194,8 +226,50 @@ mod tests {
             amount: None,
             currency: None,
             metadata: Metadata::default(),
+            replayed: false,
         };
         statuses.iter().map(payment).collect()
+    }
+
+    /// Every set of up to three refunds, by status, amount and whether the order is named.
+    #[test]
+    fn a_payment_is_kept_unless_the_order_or_the_whole_of_it_was_given_back() {
+        let order_id: OrderId = "ord-1".parse().unwrap();
+        let mut each = Vec::new();
+        for status in ["succeeded", "pending", "requires_action", "failed", "canceled", "another"] {
+            for (amount, order) in [(Some(3), false), (Some(5), false), (Some(5), true), (None, true)] {
+                let order_id = order.then(|| "ord-1".to_owned());
+                let (id, status) = ("re_1".to_owned(), status.to_owned());
+                let metadata = Metadata { order_id };
+                each.push(Object { id, status, amount, currency: None, metadata, replayed: false });
+            }
+        }
+        let mut sets: Vec<Vec<&Object>> = vec![Vec::new()];
+        for _ in 0..3 {
+            let longer = sets.iter().flat_map(|set| each.iter().map(|one| [&set[..], &[one]].concat()));
+            sets = sets.iter().cloned().chain(longer).collect();
+        }
+        for set in &sets {
+            let refunds: Vec<Object> = set.iter().map(|refund| (*refund).clone()).collect();
+            let gone = |refund: &&Object| !["failed", "canceled"].contains(&refund.status.as_str());
+            let of_order = |refund: &&Object| refund.metadata.order_id.is_some();
+            let gone: Vec<&Object> = refunds.iter().filter(gone).collect();
+            let whole = gone.iter().filter_map(|refund| refund.amount).sum::<u64>() >= 5;
+            let expected = match whole || gone.iter().any(&of_order) {
+                true if gone.iter().all(|refund| refund.status == "succeeded") => "given back",
+                true => "on its way",
+                false if refunds.iter().any(|refund| of_order(&refund)) => "come back",
+                false => "kept",
+            };
+            let told = match whereabouts(&refunds, &order_id, 5) {
+                Whereabouts::Kept => "kept",
+                Whereabouts::GivenBack => "given back",
+                Whereabouts::OnItsWay(refund) if gone.contains(&refund) => "on its way",
+                Whereabouts::ComeBack(refund) if !gone.contains(&refund) => "come back",
+                other => panic!("{set:?}: {other:?}"),
+            };
+            assert_eq!(told, expected, "{set:?}");
+        }
     }
 
     /// Every set of up to three payments of each status that Stripe has, and of one that it may have some day.
