@@ -5,6 +5,7 @@
 //! | `POST /v1/payment_intents` | charges; the token in `payment_method` decides how it ends |
 //! | `POST /v1/refunds` | refunds a charge in full; the token decides when and how it is settled |
 //! | `GET /v1/payment_intents/search?query=metadata['order_id']:'...'` | finds the payments of an order, as its index shows them |
+//! | `GET /v1/payment_intents?created[gte]=..` | the payments made since then, a page at a time |
 //! | `GET /v1/payment_intents/{id}` | one payment, as it is |
 //! | `POST /v1/payment_intents/{id}/cancel` | gives a payment up that has not succeeded |
 //! | `GET /v1/refunds/{id}` | one refund, as it is |
@@ -261,6 +262,7 @@ impl PaymentProvider {
         let ledger = &state.ledger;
         match (call.path.as_str(), call.resource()) {
             ("/v1/payment_intents/search", _) => api::search(ledger, call, self.clock.now(), &state.index),
+            ("/v1/payment_intents", _) => api::list(ledger, call),
             ("/v1/refunds", _) => refunds::list(ledger, call),
             (path, Some((id, ""))) if path.starts_with("/v1/payment_intents/") => api::retrieve(ledger, id),
             (path, Some((id, ""))) if path.starts_with("/v1/refunds/") => refunds::retrieve(ledger, id),

@@ -1,5 +1,6 @@
 //! The payment provider, by its own documentation.
 
+mod lists;
 mod refunds;
 
 use std::sync::Arc;

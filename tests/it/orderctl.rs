@@ -37,8 +37,8 @@ struct World {
 
 /// What a run of the command line left.
 #[derive(Debug)]
-struct Run {
-    code: i32,
+pub struct Run {
+    pub code: i32,
     out: String,
     err: String,
 }
@@ -75,7 +75,7 @@ impl World {
 
 impl Run {
     /// Standard output is exactly one JSON document.
-    fn document(&self) -> Value {
+    pub fn document(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -86,7 +86,7 @@ async fn run(arguments: &[&str], input: &str) -> Run {
 }
 
 /// With these variables alone.
-async fn run_in(variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Run {
+pub async fn run_in(variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderctl"));
     command.args(arguments).env_clear().env("HOME", "/nonexistent").envs(variables.iter().copied());
     let mut child =
@@ -124,6 +124,8 @@ async fn wrong_usage_is_exit_code_2_and_says_so_on_standard_error() {
         &["dlq", "list", "--older-than", "1w"],
         &["--endpoint", "http://127.0.0.1:1", "stats", "--watch", "--json"],
         &["stats", "--watch", "--log", "-"],
+        &["audit", "--since", "yesterday"],
+        &["audit", "--since", "2026-11-24T01:00:00Z", "--table-only"],
         &["dance"],
     ] {
         let run = run(wrong, "").await;

@@ -111,6 +111,10 @@ const MAX_METADATA_VALUE: usize = 500;
 /// "The amount value supports up to eight digits", <https://docs.stripe.com/api/payment_intents/create>.
 const MAX_AMOUNT: u64 = 99_999_999;
 
+/// Entries of a list, if nobody says how many, and at most.
+const USUAL_PAGE: u64 = 10;
+const LARGEST_PAGE: u64 = 100;
+
 /// The answer time of a slow card.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -238,6 +242,43 @@ pub(super) fn search(ledger: &Ledger, call: &Call, now: UnixMillis, index: &Inde
         "next_page": null,
         "data": indexed.collect::<Vec<_>>(),
     }))
+}
+
+/// `GET /v1/payment_intents`, newest first: <https://docs.stripe.com/api/payment_intents/list>, and for its pages
+/// <https://docs.stripe.com/api/pagination>.
+pub(super) fn list(ledger: &Ledger, call: &Call) -> Reply {
+    page(ledger, call).unwrap_or_else(|refused| refused)
+}
+
+fn page(ledger: &Ledger, call: &Call) -> Result<Reply, Reply> {
+    call.only(&["created[gte]", "limit", "starting_after"])?;
+    let number = |name: &str| {
+        let read = |text: &str| {
+            let invalid =
+                || Reply::invalid(name, "parameter_invalid_integer", format!("Invalid integer: {text}"));
+            text.parse::<u64>().map_err(|_| invalid())
+        };
+        call.get(name).map(read).transpose()
+    };
+    let limit = number("limit")?.unwrap_or(USUAL_PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        let message = format!("Limit must be between 1 and {LARGEST_PAGE}.");
+        return Err(Reply::invalid("limit", "parameter_invalid_integer", message));
+    }
+    let from = number("created[gte]")?.unwrap_or_default();
+    let newest_first = ledger.payments.iter().rev();
+    let mut left: Vec<&Payment> = newest_first.filter(|payment| payment.created.0 / 1000 >= from).collect();
+    if let Some(id) = call.get("starting_after") {
+        ledger.payment(id).ok_or_else(|| Reply::no_such("starting_after", "payment_intent", id))?;
+        let place = left.iter().position(|payment| payment.payment_id == id);
+        left.drain(..place.map_or(0, |place| place + 1));
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = left.len() > limit;
+    let shown = left.into_iter().take(limit).map(intent).collect();
+    let mut reply = Reply::list("/v1/payment_intents", shown);
+    reply.body["has_more"] = json!(has_more);
+    Ok(reply)
 }
 
 /// `GET /v1/payment_intents/{id}`

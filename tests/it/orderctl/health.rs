@@ -198,3 +198,56 @@ async fn an_audit_asks_the_provider_for_payments_and_refunds_as_they_are() {
     let audit = audit().await;
     assert_eq!((audit.code, &audit.document()["balanced"]), (0, &json!(true)), "{audit:?}");
 }
+
+#[tokio::test]
+async fn an_audit_since_a_moment_finds_every_payment_whose_order_has_no_record() {
+    let world = World::new().await;
+    world.run(&["stock", "set", "mug", "5"]).await;
+    let provider = PaymentProvider::new(Clock::system());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(provider.clone().serve(listener, std::future::pending()));
+    let stripe = Stripe::new(connector(), &base, StripeKey("sk_test_1".to_owned()));
+    let amount = Money { minor: 2598, currency: "USD".parse().unwrap() };
+    let timeout = Duration::from_secs(10);
+    // More than a page shows, and the oldest of them is the one that is known.
+    for number in 0..=100 {
+        let (key, order_id) = (format!("key-{number}"), format!("ord-{number}").parse().unwrap());
+        let (method, key_age) = ("pm_card_visa".parse().unwrap(), Duration::ZERO);
+        let charge = Charge { key: &key, order_id: &order_id, amount: &amount, method: &method, key_age };
+        let Ending::Done(charged) = stripe.charge(charge, timeout).await else { panic!("not charged") };
+        if number == 0 {
+            let outcomes = completed("ord-0").outcomes.with("charge_payment", charged);
+            world.put(&Record { outcomes, ..completed("ord-0") }).await;
+        }
+    }
+    let endpoint = format!("http://{}", world.address);
+    let variables = [("STRIPE_API_BASE", base.as_str()), ("STRIPE_API_KEY", "sk_test_1")];
+    let audit = |since: String| {
+        let arguments = [
+            "--endpoint".to_owned(),
+            endpoint.clone(),
+            "audit".into(),
+            "--json".into(),
+            "--since".into(),
+            since,
+        ];
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run_in(&variables, &arguments, "").await
+        }
+    };
+    let run = audit("2020-01-01T00:00:00Z".to_owned()).await;
+    let document = run.document();
+    let told = document["contradictions"].as_array().unwrap();
+    assert_eq!((run.code, told.len(), &document["payments_listed"]), (1, 100, &json!(101)), "{run:?}");
+    let forgotten =
+        |one: &Value| one["what"].as_str().unwrap().contains("the table has no record: send its message");
+    assert!(told.iter().all(forgotten), "{document}");
+    let tomorrow = Clock::system().now() + Duration::from_secs(86_400);
+    let run = audit(tomorrow.to_rfc3339()).await;
+    assert_eq!((run.code, &run.document()["payments_listed"]), (0, &json!(0)), "{run:?}");
+
+    let without_key = world.run(&["audit", "--since", "2020-01-01T00:00:00Z"]).await;
+    assert!(without_key.code == 2 && without_key.err.contains("STRIPE_API_KEY"), "{without_key:?}");
+}

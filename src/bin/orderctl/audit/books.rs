@@ -1,6 +1,7 @@
 //! Whether the records contradict themselves, each other, the stock, or the payment provider. Pure.
 
 mod charged;
+pub mod forgotten;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use charged::{Charge, Refund, charged_by_stripe};
+pub use forgotten::Listed;
 
 /// What is compared.
 pub struct Books<'a> {
@@ -22,6 +24,8 @@ pub struct Books<'a> {
     pub stock: &'a BTreeMap<String, u64>,
     /// By order ID, for the orders that were looked up.
     pub charges: Option<&'a BTreeMap<String, Vec<Charge>>>,
+    /// What the provider has charged since a moment, if that was asked for.
+    pub listed: Option<&'a [Listed]>,
 }
 
 /// Something that cannot be.
@@ -44,6 +48,9 @@ pub struct StockLine {
 
 /// A function can run 15 minutes, and a lease lasts as much longer at most.
 const LONGEST_LEASE: Duration = Duration::from_secs(1800);
+/// From one receive to the next a message is hidden for the visibility timeout and the longest back-off, 6309 s with the
+/// longest timeout that the template has; and some minutes for a queue that is a little behind.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 const SHIPMENT_ID: &str = "shipment_id";
 
 /// Everything that does not add up.
@@ -58,6 +65,7 @@ pub fn examine(books: &Books<'_>, now: UnixMillis) -> Vec<Contradiction> {
         all.extend(shared(books.records, name));
     }
     let missing = stock(books).into_iter().filter(|(_, line)| line.available.is_none());
+    all.extend(forgotten::examine(books.listed.unwrap_or_default(), books, now));
     all.extend(
         missing.map(|(sku, _)| contradiction(&sku, "is reserved or sold, but is no stock item".to_owned())),
     );
@@ -142,7 +150,23 @@ fn life(record: &Record, now: UnixMillis) -> Vec<String> {
         }
         _ => {}
     }
+    if Status::UNFINISHED.contains(&record.status) {
+        found.extend(abandoned(record, now));
+    }
     found
+}
+
+/// Somebody works on an unfinished order whenever its message comes: one that nobody works on has none.
+fn abandoned(record: &Record, now: UnixMillis) -> Option<String> {
+    let last = record.lease_until_ms.unwrap_or_default().max(record.updated_at_ms).max(record.claimed_at_ms);
+    let idle = now.since(last);
+    (idle > LONGEST_WAIT).then(|| {
+        format!(
+            "is not finished, and nobody has worked on it for {} hours: unless the function is paused or behind, nobody \
+             brings it any more: redrive it from the dead-letter queue, or send its message again",
+            idle.as_secs() / 3600
+        )
+    })
 }
 
 /// No two orders have the same payment or shipment.

@@ -7,17 +7,20 @@ use anyhow::{Result, anyhow, bail};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use order_processor::clock::UnixMillis;
 use order_processor::config::name;
 use order_processor::function::connector;
 use order_processor::record::Record;
 use order_processor::services::inventory;
 use serde_json::Value;
 
-use super::books::{Charge, Refund, charged_by_stripe};
+use super::books::{Charge, Listed, Refund, charged_by_stripe};
 use crate::environment::variable;
 
 /// A search of the provider's may take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The most that a page shows.
+const PAGE: &str = "100";
 
 /// Stripe, or what stands in for it.
 pub struct Provider {
@@ -43,11 +46,39 @@ impl Provider {
         Ok(charges)
     }
 
+    /// Every payment that was made for an order since then, as it is. Payments that name no order are somebody else's.
+    pub async fn since(&self, moment: UnixMillis) -> Result<Vec<Listed>> {
+        let from = ("created[gte]", (moment.0 / 1000).to_string());
+        let (mut listed, mut last) = (Vec::new(), None);
+        loop {
+            let mut query = vec![from.clone(), ("limit", PAGE.to_owned())];
+            query.extend(last.take().map(|id| ("starting_after", id)));
+            let page = self.ask("/v1/payment_intents", &query, "its payments").await?.unwrap_or_default();
+            for payment in of_list(&page) {
+                listed.extend(self.listed(payment).await?);
+            }
+            last = of_list(&page).last().map(named);
+            if page["has_more"] != true || last.is_none() {
+                return Ok(listed);
+            }
+        }
+    }
+
+    async fn listed(&self, payment: &Value) -> Result<Option<Listed>> {
+        let Some(order_id) = payment["metadata"]["order_id"].as_str() else { return Ok(None) };
+        Ok(Some(Listed {
+            order_id: order_id.to_owned(),
+            created: UnixMillis(payment["created"].as_u64().unwrap_or_default().saturating_mul(1000)),
+            status: payment["status"].as_str().unwrap_or("unknown").to_owned(),
+            charge: self.charge(payment, order_id).await?,
+        }))
+    }
+
     /// Those that a search finds, and the one that the record names. The search may be behind, so it is each payment
     /// itself that says what it is.
     async fn of_order(&self, record: &Record) -> Result<Vec<Charge>> {
         let id = record.order_id();
-        let query = [("query", format!("metadata['order_id']:'{id}'")), ("limit", "100".to_owned())];
+        let query = [("query", format!("metadata['order_id']:'{id}'")), ("limit", PAGE.to_owned())];
         let found = self.ask("/v1/payment_intents/search", &query, id).await?.unwrap_or_default();
         let found = of_list(&found).filter(|payment| may_be_of(payment, id)).map(named);
         let ids: BTreeSet<String> = found.chain(charged_by_stripe(record).map(str::to_owned)).collect();
@@ -64,7 +95,7 @@ impl Provider {
         let (payment_id, succeeded) = (named(payment), payment["status"] == "succeeded");
         let mut refunds = Vec::new();
         if succeeded {
-            let query = [("payment_intent", payment_id.clone()), ("limit", "100".to_owned())];
+            let query = [("payment_intent", payment_id.clone()), ("limit", PAGE.to_owned())];
             let found = self.ask("/v1/refunds", &query, id).await?.unwrap_or_default();
             refunds.extend(of_list(&found).map(|refund| Refund {
                 refund_id: named(refund),

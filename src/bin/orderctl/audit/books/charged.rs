@@ -16,6 +16,20 @@ pub struct Charge {
     pub refunds: Vec<Refund>,
 }
 
+impl Charge {
+    /// How much of it has gone back to the customer for good.
+    fn back(&self) -> u64 {
+        let settled = self.refunds.iter().filter(|refund| refund.status == "succeeded");
+        settled.map(|refund| refund.amount).sum()
+    }
+
+    /// Whether the customer has it back: the whole, or what was given back because the order turned back.
+    pub fn is_given_back(&self) -> bool {
+        let for_order = |refund: &Refund| refund.is_of_order && refund.status == "succeeded";
+        self.back() >= self.amount || self.refunds.iter().any(for_order)
+    }
+}
+
 /// A refund of a payment, as the provider has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
@@ -67,12 +81,22 @@ fn named(record: &Record, succeeded: &[&Charge]) -> Vec<String> {
         (None, Some(named)) if !ids.contains(&named) => {
             found.push(format!("names the payment {named}, which the provider has not"));
         }
-        (None, None) if !ids.is_empty() && record.status.is_finished() => {
-            found.push(format!("names no payment, but the provider has {}", ids.join(", ")));
+        (None, None) if record.status.is_finished() => {
+            let kept = succeeded.iter().filter(|charge| !turned_back(record, charge));
+            let kept: Vec<&str> = kept.map(|charge| charge.payment_id.as_str()).collect();
+            if !kept.is_empty() {
+                found.push(format!("names no payment, but the provider has {}", kept.join(", ")));
+            }
         }
         _ => {}
     }
     found
+}
+
+/// An order that was charged and turned back, was forgotten with a table that was restored, and turned back again without
+/// another charge.
+fn turned_back(record: &Record, charge: &Charge) -> bool {
+    record.status == Status::Rejected && charge.is_given_back()
 }
 
 /// A refund of a completed order that was made by hand is the shop's own affair.
@@ -90,8 +114,7 @@ fn refunded(record: &Record, succeeded: &[&Charge]) -> Vec<String> {
 
 /// What a rejected order has not got back, or not surely.
 fn kept(charge: &Charge) -> Option<String> {
-    let settled = charge.refunds.iter().filter(|refund| refund.status == "succeeded");
-    let back: u64 = settled.map(|refund| refund.amount).sum();
+    let back = charge.back();
     let refunds = charge.refunds.iter().map(|refund| format!("{} is {}", refund.refund_id, refund.status));
     let refunds = refunds.collect::<Vec<_>>().join(", ");
     let (id, amount) = (&charge.payment_id, charge.amount);

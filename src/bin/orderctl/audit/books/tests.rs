@@ -9,7 +9,7 @@ const NOW: UnixMillis = UnixMillis(1_795_482_000_000);
 fn record(id: &str, status: Status, outcomes: Value, result: Option<Value>) -> Record {
     let mut record = json!({
         "pk": format!("ORDER#{id}"), "status": status, "fence": 1, "owner": "me", "step": "notify_customer",
-        "outcomes": outcomes, "fingerprint": "v1:0", "workflow_version": 1, "claimed_at_ms": 1,
+        "outcomes": outcomes, "fingerprint": "v1:0", "workflow_version": 1, "claimed_at_ms": NOW.0,
     });
     if let Some(result) = result {
         record["result"] = json!(result.to_string());
@@ -44,7 +44,7 @@ fn without(record: &Record, outcome: &str) -> Record {
 
 fn found(records: &[Record]) -> Vec<String> {
     let stock = BTreeMap::from([("mug".to_owned(), 1)]);
-    let books = Books { records, unreadable: &[], stock: &stock, charges: None };
+    let books = Books { records, unreadable: &[], stock: &stock, charges: None, listed: None };
     examine(&books, NOW).into_iter().map(|one| format!("{} {}", one.subject, one.what)).collect()
 }
 
@@ -53,7 +53,7 @@ fn books_that_balance_show_what_is_available_reserved_and_sold() {
     let records = [completed("a"), completed("b"), rejected("c"), unfinished("d")];
     assert_eq!(found(&records), Vec::<String>::new());
     let stock = BTreeMap::from([("mug".to_owned(), 1), ("cap".to_owned(), 0)]);
-    let books = Books { records: &records, unreadable: &[], stock: &stock, charges: None };
+    let books = Books { records: &records, unreadable: &[], stock: &stock, charges: None, listed: None };
     let lines = super::stock(&books);
     assert_eq!(lines["mug"], StockLine { available: Some(1), reserved: 3, sold: 4 });
     assert_eq!(lines["cap"], StockLine { available: Some(0), ..StockLine::default() });
@@ -88,6 +88,91 @@ fn each_contradiction_is_found() {
 }
 
 #[test]
+fn an_unfinished_order_that_nobody_has_worked_on_for_long_has_lost_its_message() {
+    let wait = 2 * 3_600_000;
+    for status in [Status::InProgress, Status::Compensating] {
+        let idle = |claimed: u64, updated: u64, lease: Option<u64>| Record {
+            status,
+            claimed_at_ms: UnixMillis(claimed),
+            updated_at_ms: UnixMillis(updated),
+            lease_until_ms: lease.map(UnixMillis),
+            ..unfinished("a")
+        };
+        let long_ago = NOW.0 - wait - 1;
+        for (claimed, updated, lease) in
+            [(long_ago, 0, Some(0)), (1, long_ago, None), (1, 1, Some(long_ago)), (1, 1, Some(0))]
+        {
+            let found = found(&[idle(claimed, updated, lease)]);
+            assert!(found.len() == 1 && found[0].contains("nobody brings it any more"), "{found:?}");
+            for (claimed, updated, lease) in [
+                (claimed.max(NOW.0 - wait), updated, lease),
+                (claimed, updated.max(NOW.0 - wait), lease),
+                (claimed, updated, Some(NOW.0 - wait)),
+            ] {
+                assert_eq!(self::found(&[idle(claimed, updated, lease)]), Vec::<String>::new());
+            }
+        }
+    }
+    for waits in [Status::Parked, Status::Completed] {
+        let old = Record { claimed_at_ms: UnixMillis(1), status: waits, ..completed("a") };
+        assert!(!found(&[old]).iter().any(|one| one.contains("nobody brings it")));
+    }
+}
+
+#[test]
+fn a_payment_of_an_order_without_a_record_says_what_to_do_about_it() {
+    let hour = 3_600_000;
+    let listed = |id: &str, hours: u64, status: &str, charge: Charge| Listed {
+        order_id: id.to_owned(),
+        created: UnixMillis(NOW.0 - hours * hour),
+        status: status.to_owned(),
+        charge,
+    };
+    let told = |payment: Listed| {
+        let stock = BTreeMap::from([("mug".to_owned(), 1)]);
+        let unreadable = [("ORDER#odd".to_owned(), "is odd".to_owned())];
+        let (records, payments) = ([completed("a")], [payment]);
+        let books = Books {
+            records: &records,
+            unreadable: &unreadable,
+            stock: &stock,
+            charges: None,
+            listed: Some(&payments),
+        };
+        let found = examine(&books, NOW).into_iter().filter(|one| one.subject != "ORDER#odd");
+        found.map(|one| format!("{} {}", one.subject, one.what)).collect::<Vec<_>>()
+    };
+    let paid = || charge("pi_b", true);
+    assert_eq!(
+        told(listed("b", 17, "succeeded", paid())),
+        [
+            "b is charged by pi_b, and the table has no record: send its message again before 2026-11-24T02:00:00.000Z"
+        ]
+    );
+    let late = told(listed("b", 18, "succeeded", paid()));
+    assert!(late.len() == 1 && late[0].contains("do NOT send its message again"), "{late:?}");
+    let waits = told(listed("b", 1, "processing", charge("pi_b", false)));
+    assert!(
+        waits.len() == 1 && waits[0].starts_with("b may be charged by pi_b, which is processing"),
+        "{waits:?}"
+    );
+    for hours in [1, 100] {
+        let back = told(listed("b", hours, "succeeded", refunded("pi_b", "succeeded")));
+        assert!(back.len() == 1 && back[0].contains("has the money back"), "{back:?}");
+    }
+    for kept in ["pending", "failed"] {
+        let kept = told(listed("b", 1, "succeeded", refunded("pi_b", kept)));
+        assert!(kept[0].starts_with("b is charged by pi_b"), "{kept:?}");
+    }
+    let none = Vec::<String>::new();
+    assert_eq!(told(listed("b", 1, "requires_payment_method", charge("pi_b", false))), none);
+    assert_eq!(told(listed("b", 1, "canceled", charge("pi_b", false))), none);
+    assert_eq!(told(listed("a", 1, "succeeded", charge("pi_a", true))), none, "the record is there");
+    assert_eq!(told(listed("odd", 1, "succeeded", paid())), none, "something is there");
+    assert_eq!(told(listed("A", 1, "succeeded", paid())).len(), 1, "another order");
+}
+
+#[test]
 fn a_payment_or_shipment_of_two_orders_is_found_and_so_is_a_sku_that_is_no_stock_item() {
     let again = Record { pk: "ORDER#b".into(), ..completed("a") };
     let both = ["pi_a is the payment_id of a and b", "shp_a is the shipment_id of a and b"];
@@ -113,7 +198,8 @@ fn refunded(id: &str, status: &str) -> Charge {
 fn examined(record: Record, of_order: Vec<Charge>) -> Vec<String> {
     let charges = BTreeMap::from([("a".to_owned(), of_order)]);
     let (records, stock) = ([record], BTreeMap::from([("mug".to_owned(), 1)]));
-    let books = Books { records: &records, unreadable: &[], stock: &stock, charges: Some(&charges) };
+    let books =
+        Books { records: &records, unreadable: &[], stock: &stock, charges: Some(&charges), listed: None };
     examine(&books, NOW).into_iter().map(|one| one.what).collect()
 }
 
@@ -182,12 +268,18 @@ fn the_provider_has_exactly_the_payment_that_the_record_names() {
         examined(completed("a"), vec![charge("pi_a", false)]),
         ["names the payment pi_a, which the provider has not"]
     );
+    let uncharged = |record: &Record| without(&without(record, "charge_payment"), "refund_payment");
+    let unnamed = "names no payment, but the provider has pi_z";
+    assert_eq!(examined(uncharged(&rejected("a")), vec![charge("pi_z", true)])[0], unnamed);
+    assert_eq!(examined(uncharged(&rejected("a")), vec![refunded("pi_z", "pending")])[0], unnamed);
     assert_eq!(
-        examined(
-            without(&without(&rejected("a"), "charge_payment"), "refund_payment"),
-            vec![refunded("pi_z", "succeeded")]
-        ),
-        ["names no payment, but the provider has pi_z"]
+        examined(uncharged(&rejected("a")), vec![refunded("pi_z", "succeeded")]),
+        none,
+        "it has turned back a second time, in a table that was restored"
+    );
+    assert!(
+        examined(uncharged(&completed("a")), vec![refunded("pi_z", "succeeded")])
+            .contains(&unnamed.to_owned())
     );
     assert_eq!(
         examined(unfinished("a"), vec![charge("pi_z", true)]),
