@@ -14,6 +14,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use axum::body::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -53,9 +54,13 @@ pub struct Progress {
 /// A running poller. Dropping it abandons the batches that are out; [`EventSource::shutdown`] waits for them.
 pub struct EventSource {
     stop: watch::Sender<bool>,
+    poll: Poll,
     poller: JoinSet<()>,
     counters: Arc<Counters>,
 }
+
+/// Begins to poll.
+type Poll = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Default)]
 struct Counters {
@@ -76,9 +81,11 @@ impl EventSource {
     {
         let (stop, counters) = (watch::Sender::new(false), Arc::<Counters>::default());
         let poller = Poller { sqs, options, invoke, counters: Arc::clone(&counters) };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(poller.poll(stop.subscribe()));
-        EventSource { stop, poller: tasks, counters }
+        let stopped = stop.clone();
+        let poll: Poll = Box::new(move || poller.clone().poll(stopped.subscribe()).boxed());
+        let mut source = EventSource { stop, poll, poller: JoinSet::new(), counters };
+        source.resume();
+        source
     }
 
     /// What has happened so far.
@@ -93,10 +100,24 @@ impl EventSource {
         }
     }
 
-    /// Receives nothing more and waits for the batches that are out.
-    pub async fn shutdown(mut self) {
+    /// Receives nothing more until [`EventSource::resume`], and waits for the batches that are out: a mapping that is
+    /// disabled.
+    pub async fn pause(&mut self) {
         self.stop.send_replace(true);
         while self.poller.join_next().await.is_some() {}
+    }
+
+    /// Polls, if it does not already.
+    pub fn resume(&mut self) {
+        if self.poller.is_empty() {
+            self.stop.send_replace(false);
+            self.poller.spawn((self.poll)());
+        }
+    }
+
+    /// Receives nothing more and waits for the batches that are out.
+    pub async fn shutdown(mut self) {
+        self.pause().await;
     }
 }
 

@@ -258,6 +258,16 @@ impl Stack {
         self.event_source.progress()
     }
 
+    /// Takes no orders from the queue, and waits for those that are out; see [`EventSource::pause`].
+    pub async fn pause(&mut self) {
+        self.event_source.pause().await;
+    }
+
+    /// Takes orders again.
+    pub fn resume(&mut self) {
+        self.event_source.resume();
+    }
+
     /// SIGKILL for a process in the middle of an invocation; see [`FunctionHost::kill_one`].
     pub fn kill_one(&self) -> Option<u32> {
         self.function.kill_one()

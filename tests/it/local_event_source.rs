@@ -101,6 +101,25 @@ async fn messages_the_function_is_done_with_are_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_source_takes_nothing_and_goes_on_counting_once_it_resumes() {
+    let world = World::new(5).await;
+    world.send("a").await;
+    let mut source = world.start(world.options(), |_| Ok("{}".to_owned()));
+    until(&source, |progress| progress.deleted == 1).await;
+    source.pause().await;
+    world.send("b").await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(source.progress().messages, 1);
+    source.resume();
+    source.resume();
+    let progress = until(&source, |progress| progress.deleted == 2).await;
+    assert_eq!((progress.messages, progress.failed), (2, 0));
+    source.pause().await;
+    source.pause().await;
+    source.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_item_comes_back_alone_after_its_visibility() {
     let world = World::new(5).await;
     world.send("good").await;

@@ -22,6 +22,7 @@ mod local_world;
 mod model;
 mod mutants;
 mod orderctl;
+mod restore;
 mod schema;
 mod side_by_side;
 mod signals;

@@ -142,6 +142,14 @@ impl Running {
         records(&lines)
     }
 
+    /// Waits until a record had a line in the log that is meant.
+    pub async fn said(&self, is_meant: impl Fn(&Value) -> bool) {
+        let mut lines = self.lines.subscribe();
+        let said = |lines: &Vec<OutputLine>| records(lines).iter().any(&is_meant);
+        let waited = tokio::time::timeout(PATIENCE, lines.wait_for(said)).await;
+        waited.unwrap_or_else(|_| panic!("never said: {:?}", self.lines.borrow())).unwrap();
+    }
+
     /// Waits until the metrics of all processes have counted so many of `name`.
     pub async fn counted(&self, name: &str, count: u64) {
         let mut lines = self.lines.subscribe();
@@ -170,6 +178,14 @@ impl Running {
 
     /// Everything that `sent` came to, checked by the ledger, once the receivers have all there is.
     pub async fn books(&self, sent: Vec<Sent>) -> Facts {
+        let facts = self.facts(sent).await;
+        let violations: Vec<String> = ledger::check(&facts).iter().map(ToString::to_string).collect();
+        assert!(violations.is_empty(), "{violations:#?}");
+        facts
+    }
+
+    /// Everything that `sent` came to, once the receivers have all there is.
+    pub async fn facts(&self, sent: Vec<Sent>) -> Facts {
         self.everything_received().await;
         let mut answers = BTreeMap::<String, std::collections::BTreeSet<String>>::new();
         for line in self.records() {
@@ -186,7 +202,7 @@ impl Running {
                 None => records.push(serde_dynamo::from_item(item).unwrap()),
             }
         }
-        let facts = Facts {
+        Facts {
             sent,
             out_of_window: BTreeSet::new(),
             records,
@@ -197,13 +213,22 @@ impl Running {
             stock_after,
             answers,
             dead_letters: Vec::new(),
-        };
-        let violations: Vec<String> = ledger::check(&facts).iter().map(ToString::to_string).collect();
-        assert!(violations.is_empty(), "{violations:#?}");
-        facts
+        }
     }
 
-    async fn scan(&self) -> Vec<HashMap<String, AttributeValue>> {
+    /// Puts other items in the place of all that are there.
+    pub async fn replace(&self, items: Vec<HashMap<String, AttributeValue>>) {
+        for item in self.scan().await {
+            let delete = self.table.delete_item().table_name(&self.table_name).key("pk", item["pk"].clone());
+            delete.send().await.unwrap();
+        }
+        for item in items {
+            self.table.put_item().table_name(&self.table_name).set_item(Some(item)).send().await.unwrap();
+        }
+    }
+
+    /// Every item.
+    pub async fn scan(&self) -> Vec<HashMap<String, AttributeValue>> {
         let scan = self.table.scan().table_name(&self.table_name).consistent_read(true);
         let items: Result<Vec<_>, _> = scan.into_paginator().items().send().collect().await;
         items.unwrap()

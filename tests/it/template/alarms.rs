@@ -13,7 +13,7 @@ use super::stack::{Stack, list, number, object, truth, variable};
 const RUNBOOKS: &str = "docs/runbooks";
 
 /// Runbooks for what people do of their own accord. No alarm names them, so the folder's README must.
-const PROCEDURES: [&str; 1] = ["payment-key"];
+const PROCEDURES: [&str; 2] = ["payment-key", "restore"];
 
 /// The names of the runbooks, without their ending.
 fn runbooks() -> BTreeSet<String> {
@@ -284,5 +284,6 @@ fn wrong(stack: &Stack, metric: &Reference) -> Option<String> {
 
 fn is_of_the_stack(stack: &Stack, name: &Value) -> bool {
     let ids = stack.functions().chain(stack.of("AWS::DynamoDB::Table")).map(|(id, _)| format!("stack-{id}"));
-    stack.queue(name).is_some() || ids.into_iter().any(|id| *name == json!(id))
+    let used = stack.functions().any(|(_, function)| variable(function, "ORDERS_TABLE") == Some(name));
+    used || stack.queue(name).is_some() || ids.into_iter().any(|id| *name == json!(id))
 }
