@@ -9,6 +9,7 @@ mod document;
 mod ends;
 mod expected;
 mod function;
+mod kept;
 mod memory;
 mod mutations;
 mod polling;
@@ -29,7 +30,7 @@ type Findings = Vec<(String, String)>;
 /// A rule's name, and what finds where it is broken.
 type Rule = (&'static str, fn(&Stack) -> Findings);
 
-const RULES: [Rule; 30] = [
+const RULES: [Rule; 32] = [
     ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
     ("T02", queues::t02_the_function_knows_the_receive_count),
     ("T03", queues::t03_messages_are_kept_until_somebody_can_act),
@@ -46,7 +47,7 @@ const RULES: [Rule; 30] = [
     ("T14", polling::t14_the_lease_ends_before_the_redelivery),
     ("T15", polling::t15_an_order_is_remembered_longer_than_its_messages),
     ("T16", function::t16_the_template_and_the_code_name_the_same_things),
-    ("T17", function::t17_the_table_outlives_everything),
+    ("T17", function::t17_the_table_is_the_stacks_own_or_named_and_can_be_restored),
     ("T18", alarms::t18_every_alarm_is_heard_and_explained),
     ("T19", alarms::t19_only_metrics_that_exist_are_referred_to),
     ("T20", function::t20_the_function_says_how_it_runs),
@@ -60,6 +61,8 @@ const RULES: [Rule; 30] = [
     ("T28", queues::t28_what_nobody_takes_is_told_of),
     ("T29", expected::t29_every_alarm_is_as_its_row_says),
     ("T30", expected::t30_one_cause_calls_once),
+    ("T40", kept::t40_nothing_refers_to_what_is_not_there),
+    ("T41", kept::t41_what_holds_orders_is_kept),
 ];
 
 /// What `rules`, but for those that are forgone, find in a stack, as `RULE RESOURCE: wants WHAT (CASE)`.

@@ -58,7 +58,15 @@ pub fn everything() -> Overrides {
         ("CanaryDeployment", "true"),
         ("Service", "shop-orders"),
         ("RunbookBase", RUNBOOKS),
+        ("BackupPlan", "true"),
     ])
+}
+
+/// The same on a table that is there already.
+pub fn adopting() -> Overrides {
+    let mut overrides = everything();
+    overrides.insert("ExistingTableName".into(), "orders-restored".into());
+    overrides
 }
 
 /// Name and parameters of every case.
@@ -68,6 +76,7 @@ pub fn cases() -> Vec<(String, Overrides)> {
         cases.push((environment.to_owned(), samconfig(environment)));
     }
     cases.push(("everything".to_owned(), everything()));
+    cases.push(("everything on a table that is there".to_owned(), adopting()));
     cases
 }
 
@@ -148,6 +157,21 @@ fn parameters_that_do_not_go_together_are_refused() {
             1,
             "{base}"
         );
+    }
+}
+
+#[test]
+fn a_stack_on_a_table_that_is_there_makes_none_and_uses_that_one_everywhere() {
+    let stack = Stack::new(&template(), &adopting());
+    assert_eq!(stack.of("AWS::DynamoDB::Table").count(), 0);
+    let using = |id: &str| {
+        stack.everything().any(|(found, value)| found == id && value.to_string().contains("orders-restored"))
+    };
+    for id in ["OrderProcessor", "FunctionRole", "TableThrottlesAlarm", "Dashboard", "BackedUpTable"] {
+        assert!(using(id), "{id}");
+    }
+    for output in ["OrdersTableName", "OrdersTableArn"] {
+        assert!(using(output), "{output}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::cases::{Overrides, everything, template};
+use super::cases::{Overrides, adopting, everything, template};
 use super::resolve::text;
 use super::stack::{Stack, number};
 
@@ -22,7 +22,7 @@ fn ends(name: &str, parameter: &Value) -> Vec<End> {
         let bounds = [least, most].map(|bound| bound.unwrap_or_else(|| panic!("{name} has no bound")));
         bounds.map(|bound| bound.to_string()).to_vec()
     } else if listed.is_empty() {
-        let given = everything().get(name).cloned();
+        let given = adopting().get(name).cloned();
         [text(&parameter["Default"])].into_iter().chain(given).collect()
     } else {
         listed

@@ -142,7 +142,11 @@ fn gathered(stack: &Stack, metric: &Metric) -> Fields {
         ),
         Of::Queue(name) => ("AWS/SQS", format!("QueueName=stack-{name}")),
         Of::Function => ("AWS/Lambda", "FunctionName=stack-OrderProcessor".into()),
-        Of::Table => ("AWS/DynamoDB", "TableName=stack-OrdersTable".into()),
+        Of::Table => {
+            let given = parameter("ExistingTableName");
+            let table = if given.is_empty() { "stack-OrdersTable" } else { given };
+            ("AWS/DynamoDB", format!("TableName={table}"))
+        }
     };
     let fields = [
         ("Metric", format!("{namespace} {}", metric.name)),

@@ -54,21 +54,24 @@ pub fn t16_the_template_and_the_code_name_the_same_things(stack: &Stack) -> Find
     found
 }
 
-pub fn t17_the_table_outlives_everything(stack: &Stack) -> Findings {
+pub fn t17_the_table_is_the_stacks_own_or_named_and_can_be_restored(stack: &Stack) -> Findings {
     let mut found = Findings::new();
     let tables: Vec<_> = stack.of("AWS::DynamoDB::Table").collect();
-    if tables.is_empty() {
-        found.push(("the stack".into(), "a table of orders".into()));
+    for (id, function) in stack.functions() {
+        let used = variable(function, name::ORDERS_TABLE).and_then(Value::as_str).unwrap_or_default();
+        let is_own = tables.iter().any(|(table, _)| used == format!("stack-{table}"));
+        let is_another = tables.is_empty() && !used.is_empty() && !used.starts_with("stack-");
+        if !is_own && !is_another {
+            let wanted = "ORDERS_TABLE to be the table of this stack, or another if it has none";
+            found.push((id.into(), wanted.into()));
+        }
     }
     for (id, table) in tables {
-        let whole = stack.whole(id);
         let mut want = |holds: bool, wanted: &str| {
             if !holds {
                 found.push((id.into(), wanted.into()));
             }
         };
-        want(whole["DeletionPolicy"] == "Retain", "DeletionPolicy: Retain");
-        want(whole["UpdateReplacePolicy"] == "Retain", "UpdateReplacePolicy: Retain");
         want(table["BillingMode"] == "PAY_PER_REQUEST", "BillingMode: PAY_PER_REQUEST");
         let recovery = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         want(truth(recovery), "point-in-time recovery");
@@ -144,11 +147,12 @@ pub fn t21_a_new_version_can_be_rolled_back(stack: &Stack) -> Findings {
 }
 
 /// Where each kind of resource has its key.
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 7] = [
     ("AWS::SQS::Queue", "/KmsMasterKeyId"),
     ("AWS::SNS::Topic", "/KmsMasterKeyId"),
     ("AWS::DynamoDB::Table", "/SSESpecification/KMSMasterKeyId"),
     ("AWS::Logs::LogGroup", "/KmsKeyId"),
+    ("AWS::Backup::BackupVault", "/EncryptionKeyArn"),
     ("AWS::Serverless::Function", "/KmsKeyArn"),
     ("AWS::Lambda::Function", "/KmsKeyArn"),
 ];

@@ -167,9 +167,9 @@ fn mutations_of_the_function() -> Vec<Mutation> {
         ("T16", remove("Resources/OrderProcessor/Properties/Environment/Variables/STRIPE_SECRET_ARN"), P, "the variable STRIPE_SECRET_ARN"),
         ("T16", set("Resources/OrderProcessor/Properties/Environment/Variables/STRIPE_API_KEY", json!("{{resolve:ssm:key}}")), P, "no variable STRIPE_API_KEY"),
         ("T16", set("Globals/Function/Environment/Variables/RETENTION_DAY", json!(30)), P, "no variable RETENTION_DAY,"),
-        ("T17", remove("Resources/OrdersTable/DeletionPolicy"), T, "DeletionPolicy"),
-        ("T17", remove("Resources/OrdersTable/UpdateReplacePolicy"), T, "UpdateReplacePolicy"),
-        ("T17", set("Resources/OrdersTable/DeletionPolicy", json!("Delete")), T, "DeletionPolicy"),
+        ("T17", remove("Resources/OrdersTable"), P, "ORDERS_TABLE to be"),
+        ("T17", set("Resources/OrderProcessor/Properties/Environment/Variables/ORDERS_TABLE", json!({"Ref": "ExistingTableName"})), P, "ORDERS_TABLE to be"),
+        ("T17", set("Resources/OrderProcessor/Properties/Environment/Variables/ORDERS_TABLE", json!("orders")), P, "ORDERS_TABLE to be"),
         ("T17", set("Resources/OrdersTable/Properties/DeletionProtectionEnabled", json!(false)), T, "in production"),
         ("T17", set("Conditions/IsProduction", json!({"Fn::Equals": [{"Ref": "Environment"}, "production"]})), T, "in production"),
         ("T17", set("Resources/OrdersTable/Properties/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled", json!(false)), T, "point-in-time"),
@@ -199,6 +199,29 @@ fn mutations_of_the_function() -> Vec<Mutation> {
         ("T23", set("Resources/OrdersDeadLetterQueue/Properties/MaximumMessageSize", json!(65_536)), "OrdersDeadLetterQueue", "None"),
         ("T26", set("Parameters/OrderConcurrency/MaxValue", json!(241)), P, "from 1 to 240, not Some(241)"),
         ("T26", set("Parameters/OrderConcurrency/MinValue", json!(0)), P, "not Some(0)"),
+    ]
+}
+
+#[rustfmt::skip]
+fn mutations_of_what_is_kept() -> Vec<Mutation> {
+    const A: &str = "no reference to OrdersTable";
+    vec![
+        ("T40", set("Resources/OrderProcessor/Properties/Environment/Variables/ORDERS_TABLE", json!({"Ref": "OrdersTable"})), "OrderProcessor", A),
+        ("T40", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ReadOrders/Resource", json!({"Fn::GetAtt": "OrdersTable.Arn"})), "FunctionRole", A),
+        ("T40", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/CountParkedOrders/Resource", json!({"Fn::Sub": "${OrdersTable.Arn}/index/parked"})), "FunctionRole", A),
+        ("T40", set("Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "${OrdersTable}"})), "Dashboard", A),
+        ("T40", set("Resources/TableThrottlesAlarm/Properties/Metrics/1/MetricStat/Metric/Dimensions/0/Value", json!({"Ref": "OrdersTable"})), "TableThrottlesAlarm", A),
+        ("T40", set("Outputs/OrdersTableArn/Value", json!({"Fn::GetAtt": ["OrdersTable", "Arn"]})), "OrdersTableArn", A),
+        ("T40", remove("Outputs/BackupVaultName/Condition"), "BackupVaultName", "no reference to BackupVault"),
+        ("T41", remove("Resources/OrdersTable/DeletionPolicy"), "OrdersTable", "DeletionPolicy: RetainExceptOnCreate"),
+        ("T41", remove("Resources/OrdersTable/UpdateReplacePolicy"), "OrdersTable", "UpdateReplacePolicy: Retain"),
+        ("T41", set("Resources/OrdersTable/DeletionPolicy", json!("Delete")), "OrdersTable", "DeletionPolicy: RetainExceptOnCreate"),
+        ("T41", remove("Resources/OrdersQueue/DeletionPolicy"), "OrdersQueue", "DeletionPolicy: RetainExceptOnCreate"),
+        ("T41", set("Resources/WarehouseDeadLetterQueue/DeletionPolicy", json!("Delete")), "WarehouseDeadLetterQueue", "DeletionPolicy: RetainExceptOnCreate"),
+        ("T41", remove("Resources/NotificationsQueue/UpdateReplacePolicy"), "NotificationsQueue", "UpdateReplacePolicy: Retain"),
+        ("T41", remove("Resources/OrdersDeadLetterQueue/Properties/QueueName"), "OrdersDeadLetterQueue", "a QueueName of its own"),
+        ("T41", remove("Resources/BackupVault/DeletionPolicy"), "BackupVault", "DeletionPolicy: RetainExceptOnCreate"),
+        ("T22", remove("Resources/BackupVault/Properties/EncryptionKeyArn"), "BackupVault", "the key that others have"),
     ]
 }
 
@@ -299,6 +322,7 @@ fn all() -> Vec<Mutation> {
         mutations_of_the_role(),
         mutations_of_the_function(),
         mutations_of_alarms(),
+        mutations_of_what_is_kept(),
     ];
     tables.into_iter().flatten().collect()
 }

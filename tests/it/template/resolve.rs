@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "123456789012";
+/// Stands before the ID of a resource that is referred to although its condition does not hold.
+pub const ABSENT: &str = "absent:";
 
 /// A template and the values of its parameters.
 pub struct Scope<'a> {
@@ -129,6 +131,7 @@ impl<'a> Scope<'a> {
             "AWS::Partition" => json!("aws"),
             "AWS::StackName" => json!("stack"),
             parameter if self.parameters.contains_key(parameter) => self.parameters[parameter].clone(),
+            resource if self.is_absent(resource) => json!(format!("{ABSENT}{resource}")),
             resource => match self.kind(resource) {
                 "AWS::SQS::Queue" => {
                     json!(format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{}", self.name(resource)))
@@ -139,7 +142,14 @@ impl<'a> Scope<'a> {
         })
     }
 
+    fn is_absent(&self, id: &str) -> bool {
+        !self.holds(self.template["Resources"].get(id).and_then(|resource| resource.get("Condition")))
+    }
+
     fn attribute(&self, id: &str, attribute: &str) -> Value {
+        if self.is_absent(id) {
+            return json!(format!("{ABSENT}{id}"));
+        }
         let name = self.name(id);
         json!(match (self.kind(id), attribute) {
             ("AWS::SQS::Queue", "QueueName") => name,

@@ -11,6 +11,7 @@ pub struct Stack {
     resources: BTreeMap<String, Value>,
     /// The values of the template's parameters, defaults included.
     pub parameters: BTreeMap<String, String>,
+    outputs: BTreeMap<String, Value>,
     /// What the template's own rules say against the parameters.
     pub refusals: Vec<String>,
     /// Where an event source invokes a function, however the template spells it.
@@ -46,14 +47,23 @@ impl Stack {
             }
             resources.insert(id.clone(), scope.resolve(&resource).expect("a resource"));
         }
+        let outputs = template["Outputs"].as_object().into_iter().flatten();
+        let outputs = outputs.filter(|(_, output)| scope.holds(output.get("Condition")));
+        let outputs = outputs.filter_map(|(id, output)| Some((id.clone(), scope.resolve(&output["Value"])?)));
+        let outputs = outputs.collect();
         let mappings = mappings(&resources);
-        Stack { resources, parameters: scope.values(), refusals: scope.refusals(), mappings }
+        Stack { resources, outputs, parameters: scope.values(), refusals: scope.refusals(), mappings }
     }
 
     /// Logical ID and properties of every resource of a type.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
         let of_kind = self.resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
         of_kind.map(|(id, resource)| (id.as_str(), &resource["Properties"]))
+    }
+
+    /// Resources and outputs, by logical ID.
+    pub fn everything(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.resources.iter().chain(&self.outputs).map(|(id, value)| (id.as_str(), value))
     }
 
     /// A resource as a whole, with its policies for deletion.
