@@ -70,7 +70,8 @@ fn whoever_may_only_read_changes_nothing() {
 
 /// Actions for which IAM knows no resource, or that answer for all of them alone (composite alarms, metrics, a template that
 /// is no stack yet).
-const WITHOUT_RESOURCE: [&str; 10] = [
+const WITHOUT_RESOURCE: [&str; 11] = [
+    "backup-storage:MountCapsule",
     "cloudformation:GetTemplateSummary",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
@@ -83,7 +84,8 @@ const WITHOUT_RESOURCE: [&str; 10] = [
     "sts:GetCallerIdentity",
 ];
 /// What belongs to no stack, or whose ID does not tell of which.
-const OF_NO_STACK: [&str; 6] = [
+const OF_NO_STACK: [&str; 7] = [
+    "arn:aws:backup:REGION:ACCOUNT:backup-plan:*",
     "arn:aws:cloudformation:REGION:ACCOUNT:stack/aws-sam-cli-managed-default/*",
     "arn:aws:cloudformation:REGION:aws:transform/Serverless-2016-10-31",
     "arn:aws:codedeploy:REGION:ACCOUNT:deploymentconfig:*",
@@ -229,7 +231,23 @@ fn rights_are_spelled_as_in_the_documents() {
 
 /// What CloudFormation takes for each type of resource, by the permissions of the type's handlers; what a template like this
 /// never asks of them is left out.
-const BY_TYPE: [(&str, &str, &str); 20] = [
+const BY_TYPE: [(&str, &str, &str); 24] = [
+    (
+        "AWS::Backup::BackupPlan",
+        "backup",
+        "CreateBackupPlan GetBackupPlan UpdateBackupPlan DeleteBackupPlan TagResource UntagResource ListTags",
+    ),
+    (
+        "AWS::Backup::BackupSelection",
+        "backup",
+        "CreateBackupSelection GetBackupSelection DeleteBackupSelection",
+    ),
+    (
+        "AWS::Backup::BackupVault",
+        "backup",
+        "CreateBackupVault DescribeBackupVault DeleteBackupVault TagResource UntagResource ListTags",
+    ),
+    ("AWS::Backup::BackupVault", "backup-storage", "MountCapsule"),
     (
         "AWS::CloudWatch::Alarm",
         "cloudwatch",
