@@ -4,6 +4,7 @@
 mod alarm_mutations;
 mod alarms;
 pub mod cases;
+mod closed;
 mod deployment;
 mod document;
 mod ends;
@@ -30,7 +31,7 @@ type Findings = Vec<(String, String)>;
 /// A rule's name, and what finds where it is broken.
 type Rule = (&'static str, fn(&Stack) -> Findings);
 
-const RULES: [Rule; 32] = [
+const RULES: [Rule; 37] = [
     ("T01", queues::t01_whatever_is_consumed_has_dead_letters),
     ("T02", queues::t02_the_function_knows_the_receive_count),
     ("T03", queues::t03_messages_are_kept_until_somebody_can_act),
@@ -61,6 +62,11 @@ const RULES: [Rule; 32] = [
     ("T28", queues::t28_what_nobody_takes_is_told_of),
     ("T29", expected::t29_every_alarm_is_as_its_row_says),
     ("T30", expected::t30_one_cause_calls_once),
+    ("T31", closed::t31_nothing_is_there_that_no_rule_knows),
+    ("T32", closed::t32_the_function_is_what_its_parameters_say),
+    ("T33", closed::t33_the_function_starts_with_its_variables),
+    ("T34", closed::t34_the_outputs_name_what_they_say),
+    ("T35", closed::t35_rights_are_given_plainly),
     ("T40", kept::t40_nothing_refers_to_what_is_not_there),
     ("T41", kept::t41_what_holds_orders_is_kept),
 ];

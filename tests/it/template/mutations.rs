@@ -283,6 +283,45 @@ fn mutations_of_alarms() -> Vec<Mutation> {
     ]
 }
 
+#[rustfmt::skip]
+fn mutations_of_what_is_closed() -> Vec<Mutation> {
+    const P: &str = "OrderProcessor";
+    const E: &str = "OrderProcessorOrders";
+    vec![
+        ("T31", set("Resources/OrdersQueue/Properties/DelaySeconds", json!(900)), "OrdersQueue", "no DelaySeconds"),
+        ("T31", set("Resources/OrdersTable/Properties/OnDemandThroughput", json!({"MaxWriteRequestUnits": 1})), "OrdersTable", "no OnDemandThroughput"),
+        ("T31", set("Resources/OrderProcessor/Properties/VpcConfig", json!({"SubnetIds": ["subnet-1"]})), P, "no VpcConfig"),
+        ("T31", set("Resources/OrderProcessor/Properties/FunctionUrlConfig", json!({"AuthType": "NONE"})), P, "no FunctionUrlConfig"),
+        ("T31", set("Resources/OrderProcessor/Properties/Layers", json!(["arn:aws:lambda:us-east-1:1:layer:a:1"])), P, "no Layers"),
+        ("T31", set("Globals/Function/VpcConfig", json!({"SubnetIds": ["subnet-1"]})), P, "no VpcConfig"),
+        ("T31", set("Resources/FunctionRole/Properties/PermissionsBoundary", json!("arn:aws:iam::1:policy/none")), "FunctionRole", "no PermissionsBoundary"),
+        ("T31", set("Resources/Open", json!({"Type": "AWS::Lambda::Url", "Properties": {"AuthType": "NONE", "TargetFunctionArn": {"Ref": "OrderProcessor"}}})), "Open", "no resource of type"),
+        ("T31", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/Enabled", json!(false)), E, "to be enabled"),
+        ("T31", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/KmsKeyArn", json!("arn:aws:kms:us-east-1:1:key/a")), E, "no KmsKeyArn"),
+        ("T32", set("Resources/OrderProcessor/Properties/Environment/Variables/PAYMENT_PROVIDER", json!("sandbox")), P, "PAYMENT_PROVIDER to be"),
+        ("T32", set("Resources/OrderProcessor/Properties/Environment/Variables/STRIPE_API_BASE", json!("https://api.stripe.example")), P, "STRIPE_API_BASE to be"),
+        ("T32", vec![("Resources/OrderProcessor/Properties/Environment/Variables/WAREHOUSE_QUEUE_URL", Some(json!({"Ref": "NotificationsQueue"}))), ("Resources/OrderProcessor/Properties/Environment/Variables/NOTIFICATIONS_QUEUE_URL", Some(json!({"Ref": "WarehouseQueue"})))], P, "stack-warehouse"),
+        ("T32", set("Resources/OrderProcessor/Properties/MemorySize", json!(512)), P, "MemorySize to be \"10240\""),
+        ("T32", set("Resources/OrderProcessor/Properties/Architectures", json!(["arm64"])), P, "Architectures/0 to be \"x86_64\""),
+        ("T32", set("Resources/OrderProcessor/Properties/DeploymentPreference/Enabled", json!(true)), P, "Enabled to be \"false\""),
+        ("T32", set("Resources/OrderProcessor/Metadata/BuildProperties/Binary", json!("orderctl")), P, "the binary"),
+        ("T32", set("Resources/OrderProcessor/Properties/CodeUri", json!("s3://elsewhere/function.zip")), P, "CodeUri"),
+        ("T32", set("Resources/OrderProcessor/Properties/Events/Orders/Properties/BatchSize", json!(10)), E, "BatchSize to be"),
+        ("T33", set("Parameters/MaxOrderAgeDays/MaxValue", json!(30)), P, "MAX_ORDER_AGE_DAYS"),
+        ("T33", set("Resources/OrderProcessor/Properties/Environment/Variables/LEASE_GRACE_MS", json!("5s")), P, "LEASE_GRACE_MS"),
+        ("T33", remove("Resources/OrderProcessor/Properties/Environment/Variables/ORDERS_TABLE"), P, "ORDERS_TABLE"),
+        ("T34", set("Outputs/DeadLetterQueueUrl/Value", json!({"Ref": "WarehouseDeadLetterQueue"})), "DeadLetterQueueUrl", "orders-dead-letters"),
+        ("T34", remove("Outputs/EventSourceMappingId"), "EventSourceMappingId", "an output"),
+        ("T34", set("Outputs/OrdersTableName/Value", json!({"Ref": "OrdersTable"})), "OrdersTableName", "an output"),
+        ("T35", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/13", json!({"Effect": "Deny", "Action": "dynamodb:UpdateItem", "Resource": "*"})), "FunctionRole", "that allow"),
+        ("T35", set("Resources/FunctionRole/Properties/Policies/0/PolicyDocument/Statement/ClaimOrders/Condition", json!({"StringEquals": {"aws:RequestedRegion": "eu-north-9"}})), "FunctionRole", "without a condition"),
+        ("T35", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/4", json!({"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"})), "OrdersQueuePolicy", "no Deny"),
+        ("T35", set("Resources/OrdersQueuePolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Condition", json!({"IpAddress": {"aws:SourceIp": "192.0.2.1"}})), "OrdersQueuePolicy", "no condition"),
+        ("T35", set("Resources/ParkedSchedulePermission/Properties/Principal", json!("*")), "ParkedSchedulePermission", "nobody else"),
+        ("T35", set("Resources/Anybody", json!({"Type": "AWS::Lambda::Permission", "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": "OrderProcessor"}, "Principal": "s3.amazonaws.com"}})), "Anybody", "nobody else"),
+    ]
+}
+
 /// Makes the change; a path through a list names an index or a statement's `Sid`.
 fn change(template: &mut Value, (path, value): &Change) {
     let (parent, last) = path.rsplit_once('/').expect("a path");
@@ -323,6 +362,7 @@ fn all() -> Vec<Mutation> {
         mutations_of_the_function(),
         mutations_of_alarms(),
         mutations_of_what_is_kept(),
+        mutations_of_what_is_closed(),
     ];
     tables.into_iter().flatten().collect()
 }

@@ -66,6 +66,16 @@ impl Stack {
         self.resources.iter().chain(&self.outputs).map(|(id, value)| (id.as_str(), value))
     }
 
+    /// Resources as a whole, by logical ID.
+    pub fn resources(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.resources.iter().map(|(id, resource)| (id.as_str(), resource))
+    }
+
+    /// The value of an output.
+    pub fn output(&self, name: &str) -> Option<&Value> {
+        self.outputs.get(name)
+    }
+
     /// A resource as a whole, with its policies for deletion.
     pub fn whole(&self, id: &str) -> &Value {
         &self.resources[id]
