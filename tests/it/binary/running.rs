@@ -216,17 +216,6 @@ impl Running {
         }
     }
 
-    /// Puts other items in the place of all that are there.
-    pub async fn replace(&self, items: Vec<HashMap<String, AttributeValue>>) {
-        for item in self.scan().await {
-            let delete = self.table.delete_item().table_name(&self.table_name).key("pk", item["pk"].clone());
-            delete.send().await.unwrap();
-        }
-        for item in items {
-            self.table.put_item().table_name(&self.table_name).set_item(Some(item)).send().await.unwrap();
-        }
-    }
-
     /// Every item.
     pub async fn scan(&self) -> Vec<HashMap<String, AttributeValue>> {
         let scan = self.table.scan().table_name(&self.table_name).consistent_read(true);
