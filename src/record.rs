@@ -2,6 +2,7 @@
 //!
 //! The names of the attributes are the names of [`Record`]'s fields, here and nowhere else.
 
+mod key;
 mod outcomes;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::order::{Fingerprint, OrderId, Sku};
+pub use key::IdempotencyKey;
 pub use outcomes::{Fact, Outcome, Outcomes, REFUSAL};
 
 /// The attribute that DynamoDB's TTL looks at.
@@ -241,10 +243,8 @@ impl Record {
     /// nothing came of the key before. No fence, no attempt, no time: a worker that wakes up late and its successor ask
     /// for one effect.
     pub fn idempotency_key(&self, step: &str) -> String {
-        match self.key_generation.get(step) {
-            Some(generation) => format!("{}:{step}:{generation}", self.order_id()),
-            None => format!("{}:{step}", self.order_id()),
-        }
+        let generation = self.key_generation.get(step).copied();
+        IdempotencyKey { order_id: self.order_id(), step, generation }.to_string()
     }
 
     /// Since when the callees of this order's steps have known its idempotency keys, at most.

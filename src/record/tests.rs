@@ -53,3 +53,26 @@ fn records_that_have_the_quantities_beside_the_time_are_still_read() {
     let a_sku_of_that_name: Outcome = serde_json::from_value(serde_json::json!({ "at_ms": 3 })).unwrap();
     assert_eq!(a_sku_of_that_name.quantities(), [("at_ms".parse().unwrap(), 3)]);
 }
+
+#[test]
+fn a_key_is_read_back_as_it_was_written_whatever_the_order_is_called() {
+    for order_id in ["ord-1", "a:b", "a:charge_payment", "a:charge_payment:2", "2", ":"] {
+        for generation in [None, Some(2), Some(u32::MAX)] {
+            let key = IdempotencyKey { order_id, step: "charge_payment", generation };
+            assert_eq!(IdempotencyKey::parse(&key.to_string()), Some(key));
+        }
+    }
+}
+
+#[test]
+fn what_no_step_of_an_order_is_called_with_is_no_key() {
+    for text in ["", "ord-1", "charge_payment", ":charge_payment", "ord-1:", "ord-1:2", "a:charge_payment:"] {
+        assert_eq!(IdempotencyKey::parse(text), None, "{text}");
+    }
+    // The first generation has no number, and a number is written in one way.
+    for number in ["0", "1", "02", "+2", "4294967296", "two"] {
+        let text = format!("a:charge_payment:{number}");
+        let read = IdempotencyKey::parse(&text);
+        assert!(read.is_none_or(|key| key.step != "charge_payment"), "{text}: {read:?}");
+    }
+}

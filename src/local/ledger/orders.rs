@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Found, Invariant, Sent, World};
 use crate::local::receiver::Deliveries;
 use crate::order::Order;
-use crate::record::{Record, Status};
+use crate::record::{IdempotencyKey, Record, Status};
 use crate::services::payment::{self, PAYMENT_ID, Payment, Sandbox};
 use crate::services::{inventory, notifications, warehouse};
 
@@ -133,13 +133,11 @@ fn answered(world: &World<'_>, record: &Record, found: &mut Found) {
 
 /// What came for a step of the order: a different body, or another generation of the key, is another effect.
 fn delivered<'d>(deliveries: &'d Deliveries, id: &str, step: &str) -> Vec<&'d String> {
-    let key = format!("{id}:{step}");
-    let of_the_step = |found: &str| {
-        let generation = found.strip_prefix(&key).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
-        generation.is_some_and(|generation| generation.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let from_there = deliveries.range(key.clone()..).take_while(|(found, _)| found.starts_with(&key));
-    from_there.filter(|(found, _)| of_the_step(found)).flat_map(|(_, delivered)| &delivered.bodies).collect()
+    let first = IdempotencyKey { order_id: id, step, generation: None }.to_string();
+    let from_there = deliveries.range(first.clone()..).take_while(|(key, _)| key.starts_with(&first));
+    let of_the_step =
+        |key: &str| IdempotencyKey::parse(key).is_some_and(|key| key.order_id == id && key.step == step);
+    from_there.filter(|(key, _)| of_the_step(key)).flat_map(|(_, delivered)| &delivered.bodies).collect()
 }
 
 fn field(json: Option<&str>, name: &str) -> Option<String> {

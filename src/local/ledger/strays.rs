@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::orders::{SHIP, TELL};
 use super::{Found, Invariant, World};
+use crate::record::IdempotencyKey;
 
 pub(super) fn check(world: &World<'_>, found: &mut Found) {
     let facts = world.facts;
@@ -20,12 +21,9 @@ pub(super) fn check(world: &World<'_>, found: &mut Found) {
         [(&facts.shipments, SHIP, Invariant::ShippedOnce), (&facts.notifications, TELL, Invariant::ToldOnce)]
     {
         for key in deliveries.keys() {
-            // A person may have begun another generation of the key: `<order_id>:<step>:2`.
-            let first = key.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':').unwrap_or(key);
-            let of = |key: &str| Some(key.strip_suffix(step)?.strip_suffix(':')?.to_owned());
-            let id = of(key).or_else(|| of(first)).unwrap_or_else(|| key.clone());
-            let id = id.as_str();
-            let known = id != key && is_order(world, id);
+            let of_the_step = IdempotencyKey::parse(key).filter(|key| key.step == step);
+            let id = of_the_step.map_or(key.as_str(), |key| key.order_id);
+            let known = of_the_step.is_some() && is_order(world, id);
             found.unless(known, invariant, id, || format!("the key {key:?} is of no order"));
         }
     }

@@ -206,9 +206,15 @@ fn a_wrong_shipment_is_found() {
         let shipment = facts.shipments[&key()].clone();
         facts.shipments.insert(format!("{}:2", key()), shipment);
     });
-    breaks(invariant, "c", |facts| {
-        facts.shipments.insert("c:dispatch_shipment".to_owned(), Delivered::default());
-    });
+    for (subject, stray) in [
+        ("c", "c:dispatch_shipment"),
+        ("a:dispatch_shipment:", "a:dispatch_shipment:"),
+        ("a:dispatch_shipment:1", "a:dispatch_shipment:1"),
+    ] {
+        breaks(invariant, subject, |facts| {
+            facts.shipments.insert(stray.to_owned(), Delivered::default());
+        });
+    }
     let mut rejected = good();
     let shipment = rejected.shipments[&key()].clone();
     rejected.shipments.insert("b:dispatch_shipment".to_owned(), shipment);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::chance::{Chance, between};
 use super::queue::MAX_RECEIVE_COUNT;
 use crate::local::faults::{Fault, Landing, Passage};
+use crate::record::IdempotencyKey;
 
 /// Plans faults and remembers those that happened.
 pub(super) struct Mischief {
@@ -150,8 +151,10 @@ fn subject(passage: &Passage) -> String {
     let key = |path: &str| body.pointer(path)?.as_str()?.strip_prefix("ORDER#").map(str::to_owned);
     let text = |path: &str| body.pointer(path)?.as_str().map(str::to_owned);
     let order = ["/Key/pk/S", "/Item/pk/S", "/TransactItems/0/Update/Key/pk/S"].into_iter().find_map(key);
-    let keyed =
-        || text("/MessageAttributes/idempotency_key/StringValue")?.split(':').next().map(str::to_owned);
+    let keyed = || {
+        let key = text("/MessageAttributes/idempotency_key/StringValue")?;
+        IdempotencyKey::parse(&key).map(|key| key.order_id.to_owned())
+    };
     let letter = || text("/MessageAttributes/source_message_id/StringValue");
     let receipt = || text("/ReceiptHandle")?.split('#').next().map(str::to_owned);
     order.or_else(keyed).or_else(letter).or_else(receipt).unwrap_or_else(|| "any".to_owned())
