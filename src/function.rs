@@ -123,25 +123,26 @@ pub fn assemble<P: Payment>(
     clock: Clock,
     random: Random,
 ) -> Batches {
+    assemble_with(config, sdk, payment, services::connected, clock, random)
+}
+
+/// The same with the steps that `connect` makes of what they reach, as with a warehouse of one's own.
+pub fn assemble_with<P: Payment>(
+    config: Config,
+    sdk: &SdkConfig,
+    payment: P,
+    connect: impl FnOnce(&World<P>) -> Connected,
+    clock: Clock,
+    random: Random,
+) -> Batches {
     let sqs = sqs_client(sdk);
     let world = World {
         payment,
         warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
         notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
     };
-    assemble_with(config, dynamodb_client(sdk), sqs, services::connected(&world), clock, random)
-}
-
-/// The same with steps that are connected already, as to a warehouse of one's own.
-pub fn assemble_with(
-    config: Config,
-    dynamodb: aws_sdk_dynamodb::Client,
-    sqs: aws_sdk_sqs::Client,
-    steps: Connected,
-    clock: Clock,
-    random: Random,
-) -> Batches {
-    let store = Store::new(dynamodb, config.table, random.clone());
+    let steps = connect(&world);
+    let store = Store::new(dynamodb_client(sdk), config.table, random.clone());
     let processor = Processor::new(store, steps, config.rules, clock.clone(), random.clone());
     let dead_letters = Queue::new(sqs.clone(), config.dead_letter_queue_url);
     Batches::new(processor, dead_letters, sqs, config.order_concurrency, clock, random)

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -17,7 +18,7 @@ use futures_util::FutureExt;
 use order_processor::batch::Batches;
 use order_processor::budget::Budget;
 use order_processor::clock::{Clock, UnixMillis};
-use order_processor::config::Config;
+use order_processor::config::{Config, PaymentConfig};
 use order_processor::function;
 use order_processor::local::aws::EmbeddedAws;
 use order_processor::local::connector;
@@ -25,11 +26,10 @@ use order_processor::local::faults::{Fault, Faults};
 use order_processor::local::payment_provider::PaymentProvider;
 use order_processor::metrics::Metrics;
 use order_processor::order::Order;
-use order_processor::queue::Queue;
 use order_processor::random::Random;
 use order_processor::record::Record;
 use order_processor::services;
-use order_processor::services::payment::{Stripe, StripeKey};
+use order_processor::services::payment::{Payment, Sandbox, Stripe, StripeKey};
 use order_processor::workflow::Migration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -234,23 +234,34 @@ impl World {
         let sdk = self.aws.sdk_config(connector.clone()).into_builder();
         let sdk = sdk.retry_config(function::retries()).build();
         let config = Config::read(&|name| self.variables.get(name).cloned()).unwrap();
-        let stripe = self.stripe(connector.clone());
+        match config.payment {
+            PaymentConfig::Sandbox => self.assembled_with(Sandbox, config, &sdk, connector),
+            PaymentConfig::Stripe { .. } => {
+                self.assembled_with(self.stripe(connector.clone()), config, &sdk, connector)
+            }
+        }
+    }
+
+    fn assembled_with<P: Payment>(
+        &self,
+        payment: P,
+        config: Config,
+        sdk: &SdkConfig,
+        connector: SharedHttpConnector,
+    ) -> Batches {
         let (clock, random) = (self.clock.clone(), self.chance.clone());
         if self.warehouse.is_none() && self.migrations.is_empty() {
-            return function::assemble(config, &sdk, stripe, clock, random);
+            return function::assemble(config, sdk, payment, clock, random);
         }
-        let sqs = function::sqs_client(&sdk);
-        let steps = services::connected(&services::World {
-            payment: stripe,
-            warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
-            notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
-        });
-        let steps = match self.warehouse {
-            Some(_) => steps.with(services::warehouse::STEP.name, AskForShipment(connector)),
-            None => steps,
+        let connect = |reached: &services::World<P>| {
+            let steps = services::connected(reached);
+            let steps = match self.warehouse {
+                Some(_) => steps.with(services::warehouse::STEP.name, AskForShipment(connector)),
+                None => steps,
+            };
+            steps.migrated_by(self.migrations)
         };
-        let steps = steps.migrated_by(self.migrations);
-        function::assemble_with(config, function::dynamodb_client(&sdk), sqs, steps, clock, random)
+        function::assemble_with(config, sdk, payment, connect, clock, random)
     }
 
     fn stripe(&self, connector: SharedHttpConnector) -> Stripe {

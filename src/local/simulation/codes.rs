@@ -97,18 +97,16 @@ impl Code {
         clock: Clock,
         random: Random,
     ) -> Batches {
-        let sqs = function::sqs_client(sdk);
-        let reached = services::World {
-            payment,
-            warehouse: Queue::new(sqs.clone(), &config.warehouse_queue_url),
-            notifications: Queue::new(sqs.clone(), &config.notifications_queue_url),
-        };
-        let others = Queue::new(sqs.clone(), format!("{QUEUES}{OTHERS}"));
+        let others = Queue::new(function::sqs_client(sdk), format!("{QUEUES}{OTHERS}"));
+        let connect = |reached: &services::World<P>| self.connected(reached, &others);
+        function::assemble_with(config, sdk, payment, connect, clock, random)
+    }
+
+    fn connected<P: Payment>(self, reached: &services::World<P>, others: &Queue) -> Connected {
         let shipped = services::steps::<P>().into_iter();
-        let shipped = shipped.map(|(definition, connect)| (definition, connect(&reached))).collect();
+        let shipped = shipped.map(|(definition, connect)| (definition, connect(reached))).collect();
         let asked = |step| (step, Some(Box::new(Asked(others.clone())) as Box<dyn Service>));
-        let steps = Connected::new(self.steps(shipped, asked)).migrated_by(self.migrations());
-        function::assemble_with(config, function::dynamodb_client(sdk), sqs, steps, clock, random)
+        Connected::new(self.steps(shipped, asked)).migrated_by(self.migrations())
     }
 
     /// The law of its steps.
