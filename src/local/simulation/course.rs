@@ -14,7 +14,7 @@ use super::codes::{self, Code};
 use super::environment::{Ended, Environment};
 use super::journal::Reader;
 use super::queue::Delivered;
-use super::settings::{self, Settings};
+use super::settings::Settings;
 use super::world::World;
 use super::{DAY, Outcome, Plan, START, people, provider, traffic};
 use crate::clock::UnixMillis;
@@ -74,7 +74,7 @@ async fn prepare(world: &Arc<World>) {
         .filter_map(|number| Some((traffic::order_id(number), traffic::cancelled_at(chance, number)?)));
     people::plan(world, cancelled);
     provider::prepare(world);
-    settings::plan(world);
+    world.schedule();
 }
 
 impl Course {

@@ -3,11 +3,12 @@
 //!
 //! A new environment has the settings of its moment. Those that are there live on for a while with the ones before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::queue::MAX_RECEIVE_COUNT;
 use super::traffic;
-use super::world::World;
+use super::world::{FAULTY_EDGES, World, is_faulty};
 use super::{DAY, START};
 use crate::config::name;
 
@@ -49,18 +50,19 @@ impl Settings {
 
     /// Those of the moment.
     pub(super) fn present(world: &World) -> Settings {
-        let period = changes(world).filter(|(_, at)| world.now().since(START) >= *at).count();
-        if !world.changed_settings().contains(&period) {
-            return Settings { period, ..Settings::FIRST };
-        }
-        // Each in turn, from one that the seed decides, so that a few periods have all of them.
-        let turn = period + world.chance.of("settings", "turn").usize(0..12);
+        let since = world.now().since(START);
+        let begun = world.schedule().iter().take_while(|(from, _)| *from <= since);
+        begun.last().map_or(Settings::FIRST, |(_, settings)| settings.clone())
+    }
+
+    /// Those of a period that are changed, each in its turn, so that a few periods have all of them.
+    fn changed(period: usize, turn: usize, faulty: bool) -> Settings {
         let chosen = Settings {
             retention_days: RETENTION_DAYS[turn % RETENTION_DAYS.len()],
             max_order_age_days: MAX_ORDER_AGE_DAYS[turn % MAX_ORDER_AGE_DAYS.len()],
             ..Settings { period, ..Settings::FIRST }
         };
-        if !world.is_faulty() {
+        if !faulty {
             return chosen;
         }
         Settings {
@@ -104,31 +106,45 @@ impl Settings {
     }
 }
 
+/// What the settings are, from when on.
+pub(super) type Schedule = Vec<(Duration, Settings)>;
+
 /// When the settings change, by number from 1: while the orders come in and are worked off, and then as the weeks pass.
-fn changes(world: &World) -> impl Iterator<Item = (usize, Duration)> {
+fn changes(world: &World) -> Vec<(usize, Duration)> {
     let rush = traffic::SPACING * world.plan.orders;
     let (early, half) = (rush / 5, rush / 2);
     // Once the provider's key is renewed, and while repeats and retries are under way.
     let sandbox = [600, 660].map(|seconds| half + Duration::from_secs(seconds));
     let soon = [early, half, sandbox[0], sandbox[1]];
     let later = [1, 9, 21, 29, 37].map(|day| DAY * day);
-    (1..).zip(soon.into_iter().chain(later))
+    (1..).zip(soon.into_iter().chain(later)).collect()
 }
 
-/// Which of the changes happen.
-pub(super) fn plan(world: &World) {
+/// Which of the changes happen, and what they come to, once and for all.
+pub(super) fn plan(world: &World) -> Schedule {
     if world.plan.faults == 0.0 {
-        return;
+        return Schedule::new();
     }
-    for (number, _) in changes(world) {
-        if world.mischief().surely("settings", &number.to_string()) {
-            world.changed_settings().insert(number);
+    let changes = changes(world);
+    let happens = |(number, _): &&(usize, Duration)| world.mischief().surely("settings", &number.to_string());
+    let happening: BTreeSet<usize> = changes.iter().filter(happens).map(|(number, _)| *number).collect();
+    // The seed decides which of the settings is the first to change.
+    let first = world.chance.of("settings", "turn").usize(0..12);
+    let mut edges: Vec<Duration> = changes.iter().map(|(_, at)| *at).chain(FAULTY_EDGES).collect();
+    edges.sort_unstable();
+    let settings = |from: Duration| {
+        let period = changes.iter().filter(|(_, at)| *at <= from).count();
+        match happening.contains(&period) {
+            true => Settings::changed(period, period + first, is_faulty(from)),
+            false => Settings { period, ..Settings::FIRST },
         }
-    }
+    };
+    edges.into_iter().map(|from| (from, settings(from))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Plan;
     use super::*;
     use crate::config::Config;
 
@@ -159,5 +175,23 @@ mod tests {
             }
         }
         assert!(RECEIVES.iter().all(|receives| bounds("MaxReceiveCount").contains(receives)));
+    }
+
+    #[test]
+    fn the_settings_change_when_they_are_due_and_when_the_faults_begin_and_end() {
+        let world = World::new(Plan::new(1, 1000, 4, 0.05));
+        let schedule = plan(&world);
+        assert!(schedule.is_sorted_by_key(|(from, _)| *from));
+        let periods: BTreeSet<usize> = schedule.iter().map(|(_, settings)| settings.period).collect();
+        assert_eq!(periods, (1..=changes(&world).len()).collect());
+        for (from, settings) in &schedule {
+            let calm = !is_faulty(*from);
+            let of_the_faults = (settings.timeout, settings.receives, settings.grace_ms, settings.sandbox);
+            let first = Settings::FIRST;
+            let before = (first.timeout, first.receives, first.grace_ms, first.sandbox);
+            assert!(!calm || of_the_faults == before, "{from:?}: {settings:?}");
+            assert_eq!(settings.sandbox, settings.period == SANDBOX, "{from:?}: {settings:?}");
+        }
+        assert_eq!(plan(&World::new(Plan::new(1, 1000, 4, 0.0))), []);
     }
 }

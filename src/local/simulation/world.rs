@@ -1,7 +1,7 @@
 //! The world of one run: what every worker reaches, what people act on, and what is seen of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::letters::Letters;
 use super::mischief::Mischief;
 use super::people::Agenda;
 use super::queue::Queue;
-use super::settings::LEAST_ORDER_AGE_DAYS;
+use super::settings::{self, LEAST_ORDER_AGE_DAYS, Schedule};
 use super::{DAY, Plan, START, traffic};
 use crate::clock::{Clock, UnixMillis};
 use crate::local::aws::EmbeddedAws;
@@ -30,6 +30,16 @@ const EARLY: Duration = Duration::from_secs(3600 - 60);
 /// Deliveries within which a message ends that nothing disturbs: it may meet the lease of a worker that died, as seen
 /// by clocks that are a minute apart, and a card that is slow.
 const CALM_DELIVERIES: u32 = 4;
+
+/// When the faults stop, begin again, and stop for good.
+pub(super) const FAULTY_EDGES: [Duration; 3] =
+    [DAY.saturating_mul(2), DAY.saturating_mul(20), DAY.saturating_mul(46)];
+
+/// Whether faults happen so long after the start: in the rush, and again while late messages arrive.
+pub(super) fn is_faulty(since: Duration) -> bool {
+    let [stop, again, end] = FAULTY_EDGES;
+    since < stop || (again..end).contains(&since)
+}
 
 /// Everything there is. One thread uses it; the locks are for the types of tokio and the SDK.
 pub(super) struct World {
@@ -49,8 +59,8 @@ pub(super) struct World {
     /// Which API key of the provider is in the secret.
     key: Mutex<u32>,
     letters: Mutex<Letters>,
-    /// The changes of the settings that happen, by number.
-    settings: Mutex<BTreeSet<usize>>,
+    /// Of the function's settings.
+    schedule: OnceLock<Schedule>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -91,7 +101,7 @@ impl World {
             versions: Mutex::default(),
             key: Mutex::default(),
             letters: Mutex::default(),
-            settings: Mutex::default(),
+            schedule: OnceLock::new(),
             plan,
         }
     }
@@ -120,8 +130,9 @@ impl World {
         locked(&self.agenda)
     }
 
-    pub(super) fn changed_settings(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        locked(&self.settings)
+    /// When the settings change: decided when it is asked for first.
+    pub(super) fn schedule(&self) -> &Schedule {
+        self.schedule.get_or_init(|| settings::plan(self))
     }
 
     pub(super) fn versions(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
@@ -147,16 +158,15 @@ impl World {
         self.queue().send(id, body, at);
     }
 
-    /// Whether faults happen now: in the rush, and again while late messages arrive.
+    /// Whether faults happen now.
     pub(super) fn is_faulty(&self) -> bool {
-        let since = self.now().since(START);
-        since < DAY * 2 || (DAY * 20..DAY * 46).contains(&since)
+        is_faulty(self.now().since(START))
     }
 
     /// When the faults that happen now will have stopped.
     pub(super) fn calm_from(&self) -> UnixMillis {
         let since = self.now().since(START);
-        START + if since < DAY * 2 { DAY * 2 } else { DAY * 46 }
+        START + if since < FAULTY_EDGES[0] { FAULTY_EDGES[0] } else { FAULTY_EDGES[2] }
     }
 
     /// Notes that a message is delivered, and whether it may find its order too old or too new to be claimed.
