@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::order::{Fingerprint, OrderId, Sku};
 pub use key::IdempotencyKey;
-pub use outcomes::{Fact, Outcome, Outcomes, REFUSAL};
+pub use outcomes::{Fact, Outcome, Outcomes, PROVIDER, REFUSAL};
 
 /// The attribute that DynamoDB's TTL looks at.
 pub const TTL_ATTRIBUTE: &str = "expires_at";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Command, Disposition, Due, Ending, Event, Handled, Job, Moment, Next, Stage, mismatch};
 use crate::protocol::{self, Refused, Settled, Stranded, Write, Written};
-use crate::record::{Record, Refusal};
+use crate::record::{PROVIDER, Record, Refusal};
 use crate::workflow::{self, Effect, Illegal, Move, Position, StepId};
 
 /// The reason of a park whose step may be repeated, only not by this message.
@@ -145,6 +145,7 @@ impl Hold {
     fn call(&self, job: &Job<'_>, position: Position, timeout: Duration, moment: Moment) -> Begun {
         if let (Some(asked), Some(callee)) = (self.held.callee.as_deref(), job.workflow.callee(position))
             && asked != callee
+            && !self.says_who_undoes(job, position)
         {
             let step = &self.held.step;
             return Err(Stop::Park(format!("{asked} may have been asked for {step}: {callee} cannot know")));
@@ -157,6 +158,13 @@ impl Hold {
         let key = self.held.idempotency_key(&self.held.step);
         let due = Due { position, held: self.held.clone(), key, key_age, refusal, timeout };
         Ok((Doing::Calling(position), Command::Call(Box::new(due))))
+    }
+
+    /// Whether the outcome of the step that is undone names who did it. Whoever else is asked refuses, and has done nothing.
+    fn says_who_undoes(&self, job: &Job<'_>, position: Position) -> bool {
+        let Position::Backward(id) = position else { return false };
+        let done = self.held.outcomes.get(job.workflow.step(id).name);
+        done.is_some_and(|done| done.text(PROVIDER).is_some())
     }
 
     /// What the ending of the call comes to, if anything is settled by it.

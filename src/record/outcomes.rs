@@ -31,6 +31,9 @@ const AT: &str = "at_ms";
 /// Where the quantities of a reservation are.
 const QUANTITIES: &str = "quantities";
 
+/// The fact of an outcome that says who did the step, where it is somebody by name: nobody else can undo it.
+pub const PROVIDER: &str = "provider";
+
 impl Outcome {
     /// Done, and there is nothing to remember or to undo.
     pub fn nothing() -> Self {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
+pub use crate::record::PROVIDER;
 pub use sandbox::Sandbox;
 pub use stripe::{Stripe, StripeKey};
 
@@ -26,9 +27,6 @@ pub const STEP: StepDef = StepDef {
 
 /// The fact by which a charge is known: in outcomes, results and messages.
 pub const PAYMENT_ID: &str = "payment_id";
-
-/// The fact that says which provider has charged.
-pub const PROVIDER: &str = "provider";
 
 /// A charge. Every repeat under the same key has the same parameters.
 #[derive(Debug, Clone, Copy)]

@@ -235,3 +235,18 @@ fn an_order_that_may_have_been_with_another_callee_waits_for_a_person() {
     let resumed = Record { owner: Owner("other".to_owned()), ..resumed };
     assert_eq!(now.resuming(resumed).due().key, "ord-1:charge_payment:2");
 }
+
+/// Who charged is on the charge, and whoever else was asked to refund it has refused.
+#[test]
+fn a_step_is_undone_by_who_did_it_whoever_refused_to_meanwhile() {
+    let scene = paying("stripe");
+    let turned = |charge: Outcome| {
+        let left = scene.left_at(Status::Compensating, REFUND);
+        Record { outcomes: left.outcomes.with(CHARGE, charge), callee: Some("sandbox".to_owned()), ..left }
+    };
+    let known = scene.resuming(turned(paid().and("provider", "stripe")));
+    assert_eq!(known.due().key, "ord-1:refund_payment");
+    let unknown = scene.resuming(turned(paid()));
+    let reason = "sandbox may have been asked for refund_payment: stripe cannot know";
+    assert_eq!(unknown.write().after.parked_reason.as_deref(), Some(reason));
+}
