@@ -5,6 +5,7 @@
 
 mod expression;
 mod parked;
+mod stock;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,7 @@ use crate::random::Random;
 use crate::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, Record, order_key, stock_key};
 use expression::Expression;
 pub use parked::{PARKED_FROM_ATTRIBUTE, PARKED_INDEX};
+pub use stock::{STATEMENT_ATTRIBUTE, StockStatement};
 
 type Item = HashMap<String, AttributeValue>;
 

@@ -7,11 +7,10 @@ use anyhow::{Context, Result, bail};
 use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use clap::{Args, Subcommand};
 use order_processor::order::Sku;
-use order_processor::record::{AVAILABLE_ATTRIBUTE, KEY_ATTRIBUTE, stock_key};
+use order_processor::random::Random;
+use order_processor::store::StockStatement;
 use serde_json::json;
 
 use crate::failure;
@@ -74,22 +73,14 @@ impl Stock {
 }
 
 async fn add(table: &Table, sku: &Sku, change: i64) -> Result<Report> {
-    let update = update(table, sku).update_expression("ADD #available :n");
-    let update = update.expression_attribute_values(":n", AttributeValue::N(change.to_string()));
-    let taken = change.unsigned_abs();
-    let update = match change < 0 {
-        true => update
-            .condition_expression("#available >= :taken")
-            .expression_attribute_values(":taken", AttributeValue::N(taken.to_string())),
-        false => update,
-    };
     // An ADD that was applied and whose answer was lost must not be sent again.
-    let written = write(table, update, RetryConfig::disabled()).await;
+    let written = write(table, sku, &StockStatement::Moved(change), RetryConfig::disabled()).await;
     let written = written.with_context(|| format!("perhaps it was applied: orderctl stock get {sku}"))?;
     match written {
         Ok(available) => Ok(one(sku, available)),
         Err(Refused(None)) => Err(unknown(sku)),
         Err(Refused(Some(left))) => {
+            let taken = change.unsigned_abs();
             bail!(
                 "{taken} {sku} cannot be taken away: only {left} are available\nall of them: orderctl stock add {sku} -{left}"
             )
@@ -99,58 +90,41 @@ async fn add(table: &Table, sku: &Sku, change: i64) -> Result<Report> {
 
 /// On condition that nobody changed it since it was read.
 async fn set(table: &Table, sku: &Sku, available: u64, seen: Option<u64>) -> Result<Report> {
-    let before = match seen {
+    let seen = match seen {
         Some(seen) => Some(seen),
         None => table.available(sku).await?,
     };
-    let update = update(table, sku).update_expression("SET #available = :n");
-    let update = update.expression_attribute_values(":n", AttributeValue::N(available.to_string()));
-    let update = match before {
-        Some(before) => update
-            .condition_expression("#available = :seen")
-            .expression_attribute_values(":seen", AttributeValue::N(before.to_string())),
-        None => update
-            .condition_expression("attribute_not_exists(#pk)")
-            .expression_attribute_names("#pk", KEY_ATTRIBUTE),
-    };
-    match write(table, update, RetryConfig::standard()).await? {
-        // The own write of an attempt whose answer was lost.
-        Err(Refused(Some(now))) if now == available => Ok(one(sku, available)),
+    let statement = StockStatement::Counted { available, seen, name: Random::from_system().name() };
+    match write(table, sku, &statement, RetryConfig::standard()).await? {
         Ok(available) => Ok(one(sku, available)),
         Err(Refused(now)) => {
             let say = |number: Option<u64>| number.map_or("none".to_owned(), |number| number.to_string());
             bail!(
                 "{sku} was not set: {} were seen, {} are there now, so somebody reserved or added some meanwhile\n\
                  add or take away instead, which cannot lose a reservation: orderctl stock add {sku} ±N",
-                say(before),
+                say(seen),
                 say(now)
             )
         }
     }
 }
 
-fn update(table: &Table, sku: &Sku) -> UpdateItemFluentBuilder {
-    let update = table.client().update_item().table_name(table.name());
-    update
-        .key(KEY_ATTRIBUTE, AttributeValue::S(stock_key(sku)))
-        .expression_attribute_names("#available", AVAILABLE_ATTRIBUTE)
-        .return_values(ReturnValue::AllNew)
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-}
-
 /// How many are available after the write, or why it was refused.
 async fn write(
     table: &Table,
-    update: UpdateItemFluentBuilder,
+    sku: &Sku,
+    statement: &StockStatement,
     retries: RetryConfig,
 ) -> Result<Result<u64, Refused>> {
+    let update = statement.update(table.client(), table.name(), sku);
     let retries = Config::builder().retry_config(retries);
     match update.customize().config_override(retries).send().await {
         Ok(answer) => Ok(Ok(answer.attributes.as_ref().map_or(0, quantity))),
         Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                Ok(Err(Refused(refused.item.as_ref().map(quantity))))
-            }
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => Ok(match &refused.item {
+                Some(item) if statement.stands_in(item) => Ok(quantity(item)),
+                item => Err(Refused(item.as_ref().map(quantity))),
+            }),
             _ => Err(failure::aws(format!("writing to the table {}", table.name()), error)),
         },
     }
