@@ -17,7 +17,8 @@ use crate::record::{Fence, Outcome, Outcomes, Owner, REFUSAL, RELEASED, Record, 
 use crate::workflow::{Event, Move, Position, StepId, Workflow};
 
 pub use operator::{
-    LOGGED_CHARACTERS, NotAllowed, Statement, cancel, compensate_parked, erase, mark, place, resume, signed,
+    LOGGED_CHARACTERS, NotAllowed, Statement, cancel, compensate_parked, erase, mark, place, resume,
+    resume_with, signed,
 };
 pub use progress::{Settled, conclude};
 pub use standing::{Stranded, standing};

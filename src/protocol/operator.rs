@@ -132,6 +132,18 @@ pub fn resume(seen: &Record, now: UnixMillis) -> Result<Option<Write>, NotAllowe
     Ok(Some(update(parked(seen), seen, after)))
 }
 
+/// The same with the order's own message, which the record has no more: nothing else keeps it until it is sent.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_with(seen: &Record, message: &str, now: UnixMillis) -> Result<Option<Write>, NotAllowed> {
+    let resumed = |write: Write| {
+        let after = Record { order: Some(message.to_owned()), ..write.after };
+        Write { after, ..write }
+    };
+    Ok(resume(seen, now)?.map(resumed))
+}
+
 /// What an operator states about a step, having looked at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {

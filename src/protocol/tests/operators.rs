@@ -72,6 +72,20 @@ fn a_resumed_order_whose_message_was_not_sent_is_resumed_again_without_a_write()
 }
 
 #[test]
+fn the_message_of_an_erased_order_is_kept_by_the_write_that_resumes_it() {
+    let erased = Record { order: None, ..parked_at(Status::InProgress, CHARGE) };
+    let resumed = resume(&erased, NOW).unwrap().unwrap();
+    let with = resume_with(&erased, "{the order}", NOW).unwrap().unwrap();
+    assert_eq!(with.after, Record { order: Some("{the order}".to_owned()), ..resumed.after });
+    assert_eq!((with.guard, with.before), (resumed.guard, resumed.before));
+    assert_eq!(resume_with(&with.after, "{the order}", NOW), Ok(None), "only the sending is left");
+    assert_eq!(
+        resume_with(&held(Status::Completed, TELL), "", NOW),
+        resume(&held(Status::Completed, TELL), NOW)
+    );
+}
+
+#[test]
 fn an_owned_or_finished_order_cannot_be_resumed() {
     let until = UnixMillis(NOW.0 + 1);
     for status in Status::UNFINISHED {

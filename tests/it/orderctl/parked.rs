@@ -231,6 +231,24 @@ async fn an_erased_message_is_gone_and_only_the_same_order_brings_it_back() {
     assert_eq!(world.bodies().await, [order_json("ord-1").to_string()]);
 }
 
+/// Whoever gave the message may be gone by then, and the file with them.
+#[tokio::test]
+async fn the_message_that_was_given_for_an_erased_order_is_kept_until_it_is_sent() {
+    let world = World::new().await;
+    world.put(&parked("ord-1")).await;
+    world.json(&signed(&["erase", "ord-1"])).await;
+    let nowhere = world.queue_url.replace("orders", "nowhere");
+    let message = order_json("ord-1").to_string();
+    let resume = ["parked", "resume", "ord-1", "--message", "-", "--queue-url", &nowhere, "--json"];
+    let run = world.run_with(&signed(&resume), &message).await;
+    assert_eq!((run.code, &run.document()["orders"][0]["outcome"]), (1, &json!("not_sent")));
+    let list = world.run(&["parked", "list"]).await.out;
+    assert!(list.contains("ord-1") && list.contains("resumed; no worker has it yet"), "{list}");
+    let again = world.json(&signed(&["parked", "resume", "--all"])).await;
+    assert_eq!(again["orders"][0]["outcome"], "sent");
+    assert_eq!(world.bodies().await, [message]);
+}
+
 #[tokio::test]
 async fn the_key_that_a_statement_begins_is_shown_and_kept() {
     let world = World::new().await;

@@ -20,8 +20,8 @@ use crate::target::Target;
 
 /// Give parked orders back to the workers: they go on where they were
 ///
-/// First the record, then its message to the queue. If this is interrupted in between, do it again: what was
-/// written is only sent once more.
+/// First the record, and with it the message, then the message to the queue. If this is interrupted in between, do it again:
+/// what was written is only sent once more.
 #[derive(Debug, Args)]
 pub struct Resume {
     /// Which orders
@@ -124,14 +124,14 @@ impl Resume {
 impl Resumption<'_> {
     async fn one(&self, seen: &Record) -> Result<Line> {
         let now = Clock::system().now();
-        let write = match protocol::resume(seen, now) {
-            Ok(write) => write,
-            Err(refused) => return Ok(Line::new(seen, "skipped", refused.to_string())),
-        };
+        if let Err(refused) = protocol::resume(seen, now) {
+            return Ok(Line::new(seen, "skipped", refused.to_string()));
+        }
         let body = match self.body(seen) {
             Ok(body) => body,
             Err(problem) => return Ok(Line::new(seen, "skipped", problem)),
         };
+        let write = protocol::resume_with(seen, &body, now)?;
         let outcome = if write.is_some() { "resumed" } else { "sent" };
         if self.command.change.dry_run {
             return Ok(Line::new(seen, outcome, format!("goes on at {}", seen.step)));
