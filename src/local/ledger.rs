@@ -38,6 +38,8 @@ pub struct Facts {
     pub notifications: Deliveries,
     /// What was available before the first message, by SKU.
     pub stock_before: BTreeMap<String, u64>,
+    /// What people stated since to have come, or to have gone, by SKU.
+    pub stock_stated: BTreeMap<String, i64>,
     /// What is available now.
     pub stock_after: BTreeMap<String, u64>,
     /// Every distinct answer that was given, by order ID.
@@ -78,7 +80,7 @@ pub enum Invariant {
     ShippedOnce,
     /// Told under one key with one body, which says how the order ended.
     ToldOnce,
-    /// What was available = what is available + what completed orders reserved.
+    /// What was available, and what people stated to have come since = what is available + what completed orders reserved.
     StockConserved,
     /// Every delivery that was answered got the stored result, byte for byte.
     OneAnswer,
@@ -94,7 +96,8 @@ pub enum Invariant {
     FinishedNeverChanges,
     /// At every moment: an order never becomes another.
     ContentsNeverChange,
-    /// At every moment: what was available = what is available + what orders hold, unfinished ones included.
+    /// At every moment: what was available, and what people stated to have come since = what is available + what orders
+    /// hold, unfinished ones included.
     StockNeverLost,
     /// What a version of the steps did besides is undone if the order is rejected, and only then.
     UndoneIfRejected,
@@ -141,7 +144,9 @@ impl Invariant {
             Invariant::FenceNeverDecreases => "a fence never decreases, and grows with every owner",
             Invariant::FinishedNeverChanges => "a finished record never changes",
             Invariant::ContentsNeverChange => "an order never becomes another",
-            Invariant::StockNeverLost => "at every moment, stock before = stock now + reserved",
+            Invariant::StockNeverLost => {
+                "at every moment, stock before and stated since = stock now + reserved"
+            }
             Invariant::UndoneIfRejected => "steps of any version undone if the order is rejected",
             Invariant::EveryMessageEnds => {
                 "every message ends, once nothing disturbs it, within a few deliveries"
@@ -244,14 +249,47 @@ fn stock(world: &World<'_>, found: &mut Found) {
             }
         }
     }
-    let (before, after) = (&world.facts.stock_before, &world.facts.stock_after);
-    let skus: BTreeSet<&String> = before.keys().chain(after.keys()).chain(held.keys()).collect();
-    for sku in skus {
-        let number = |stock: &BTreeMap<String, u64>| stock.get(sku).copied().unwrap_or(0);
-        let (before, after, held) = (number(before), number(after), number(&held));
-        found.unless(before == after + held, Invariant::StockConserved, sku, || {
-            format!("{before} before, {after} now, {held} reserved")
-        });
+    let Facts { stock_before, stock_stated, stock_after, .. } = world.facts;
+    let skus = stock_before.keys().chain(stock_stated.keys()).chain(stock_after.keys()).chain(held.keys());
+    for sku in skus.collect::<BTreeSet<&String>>() {
+        let shelf = Shelf::of(sku, stock_before, stock_stated, stock_after, &held);
+        found.unless(shelf.balances(), Invariant::StockConserved, sku, || shelf.to_string());
+    }
+}
+
+/// Where all of one SKU are.
+struct Shelf {
+    before: u64,
+    stated: i64,
+    now: u64,
+    held: u64,
+}
+
+impl Shelf {
+    fn of(
+        sku: &str,
+        before: &BTreeMap<String, u64>,
+        stated: &BTreeMap<String, i64>,
+        now: &BTreeMap<String, u64>,
+        held: &BTreeMap<String, u64>,
+    ) -> Self {
+        let number = |stock: &BTreeMap<String, u64>| stock.get(sku).copied().unwrap_or_default();
+        let stated = stated.get(sku).copied().unwrap_or_default();
+        Shelf { before: number(before), stated, now: number(now), held: number(held) }
+    }
+
+    fn balances(&self) -> bool {
+        i128::from(self.before) + i128::from(self.stated) == i128::from(self.now) + i128::from(self.held)
+    }
+}
+
+impl fmt::Display for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shelf { before, stated, now, held } = self;
+        match stated {
+            0 => write!(f, "{before} before, {now} now, {held} reserved"),
+            stated => write!(f, "{before} before, {stated:+} stated, {now} now, {held} reserved"),
+        }
     }
 }
 

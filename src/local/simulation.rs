@@ -12,7 +12,10 @@
 //! | `wire` | what the workers talk to, and who watches it |
 //! | `provider` | what goes wrong at the payment provider |
 //! | `settings` | the function's settings, and when they change |
-//! | `people` | customers who cancel or ask to be forgotten, operators who resume, the sweeper |
+//! | `people` | what is done when: customers who cancel or ask to be forgotten, who pauses the function, the sweeper |
+//! | `command_line` | the command line at one order, of any version of the code |
+//! | `operators` | who sees to parked orders: states, places, turns back, resumes |
+//! | `shelves` | who counts stock, and brings and takes some |
 //! | `letters` | the dead-letter queue, and who redrives and deletes |
 //! | `course` | the run itself |
 //! | `shrink` | a failure made small |
@@ -27,15 +30,18 @@
 
 mod chance;
 mod codes;
+mod command_line;
 mod course;
 mod environment;
 mod journal;
 mod letters;
 mod mischief;
+mod operators;
 mod people;
 mod provider;
 mod queue;
 mod settings;
+mod shelves;
 mod shrink;
 mod traffic;
 mod wire;
@@ -114,13 +120,27 @@ pub struct Outcome {
 }
 
 /// What a run that is large enough must have met, or it shows little.
-pub const BRANCHES: [&str; 32] = [
+pub const BRANCHES: [&str; 46] = [
     "takeovers",
     "leases lost",
     "own lost writes",
     "compensations",
     "parks",
+    "cancellations",
+    "marks",
+    "placements",
+    "turned back",
     "resumes",
+    "resumes broken off",
+    "resumes repeated",
+    "commands of other versions",
+    "commands too late",
+    "versions refused",
+    "old looks refused",
+    "stock set",
+    "stock sets refused",
+    "stock added",
+    "pauses",
     "redrives",
     "letters deleted",
     "letters left",

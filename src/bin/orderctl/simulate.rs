@@ -17,9 +17,9 @@ use crate::report::{Report, paint, print_text};
 ///
 /// Several workers with clocks that differ meet duplicates, conflicts, poison, declined cards, a payment provider that
 /// gives trouble, sold-out SKUs, cancellations, crashes, freezes, lost requests and answers, lost deletions, dead
-/// letters, redrives, parked orders that are resumed, and records that expire: seven weeks in a minute. Every write is
-/// checked as it is applied, and the books at the end. A failure is repeated with less and less of it, and told as one
-/// command.
+/// letters, redrives, a deployment that was a mistake, parked orders that are marked, placed, turned back and resumed,
+/// stock that is counted, pauses, and records that expire: seven weeks in a minute. Every write is checked as it is
+/// applied, and the books at the end. A failure is repeated with less and less of it, and told as one command.
 #[derive(Debug, Args)]
 pub struct Simulate {
     /// What decides everything [default: another every time]

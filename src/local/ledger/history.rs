@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::orders::RESERVE;
-use super::{Invariant, Violation};
+use super::{Invariant, Shelf, Violation};
 use crate::record::{Record, Status};
 
 /// Every order's record as it was last seen, and the stock.
@@ -13,6 +13,7 @@ pub struct History {
     /// Finished, and deleted since.
     deleted: BTreeSet<String>,
     stock_before: BTreeMap<String, u64>,
+    stated: BTreeMap<String, i64>,
     available: BTreeMap<String, u64>,
     held: BTreeMap<String, u64>,
     violations: BTreeSet<Violation>,
@@ -62,6 +63,13 @@ impl History {
         change
     }
 
+    /// A person was told that so many came, or went, and that so many are available now.
+    pub fn observe_statement(&mut self, sku: &str, by: i64, available: u64) {
+        *self.stated.entry(sku.to_owned()).or_default() += by;
+        self.available.insert(sku.to_owned(), available);
+        self.balance(sku);
+    }
+
     /// The record of this order is not in the table any more.
     pub fn observe_deleted(&mut self, id: &str) {
         let finished = self.records.get(id).is_some_and(|record| record.status.is_finished());
@@ -84,6 +92,11 @@ impl History {
     /// What is available, by SKU.
     pub fn available(&self) -> &BTreeMap<String, u64> {
         &self.available
+    }
+
+    /// What people stated to have come, or gone, by SKU.
+    pub fn stated(&self) -> &BTreeMap<String, i64> {
+        &self.stated
     }
 
     /// What did not hold at some moment.
@@ -120,11 +133,9 @@ impl History {
     }
 
     fn balance(&mut self, sku: &str) {
-        let number = |stock: &BTreeMap<String, u64>| stock.get(sku).copied().unwrap_or_default();
-        let (before, now, held) = (number(&self.stock_before), number(&self.available), number(&self.held));
-        if before != now + held {
-            let detail = format!("{before} before, {now} now, {held} reserved");
-            self.violated(Invariant::StockNeverLost, sku, detail);
+        let shelf = Shelf::of(sku, &self.stock_before, &self.stated, &self.available, &self.held);
+        if !shelf.balances() {
+            self.violated(Invariant::StockNeverLost, sku, shelf.to_string());
         }
     }
 
@@ -226,6 +237,24 @@ mod tests {
     fn another_order_in_the_record_is_found() {
         let other = Record { fingerprint: record("a", "IN_PROGRESS", 3, &json!({})).fingerprint, ..held() };
         breaks(Invariant::ContentsNeverChange, held(), other, 8);
+    }
+
+    #[test]
+    fn what_people_state_about_stock_is_counted_and_a_reservation_that_they_overlook_is_found() {
+        let mut history = begun();
+        history.observe_statement("mug", 3, 11);
+        history.observe_statement("mug", -11, 0);
+        history.observe_statement("cap", 4, 4);
+        assert!(history.violations().is_empty(), "{:?}", history.violations());
+        assert_eq!(history.stated(), &[("cap".to_owned(), 4), ("mug".to_owned(), -8)].into());
+        // Ten were seen and twelve are stated, and two are reserved.
+        let mut history = begun();
+        history.observe_statement("mug", 2, 12);
+        let found: Vec<_> = history.violations().iter().map(ToString::to_string).collect();
+        assert!(
+            found.len() == 1 && found[0].contains("10 before, +2 stated, 12 now, 2 reserved"),
+            "{found:?}"
+        );
     }
 
     #[test]

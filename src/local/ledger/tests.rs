@@ -91,6 +91,7 @@ fn good() -> Facts {
         .into(),
         out_of_window: BTreeSet::new(),
         stock_before: [("mug".to_owned(), 10)].into(),
+        stock_stated: BTreeMap::new(),
         stock_after: [("mug".to_owned(), 8)].into(),
         answers: [("a".to_owned(), [completed.to_string()].into())].into(),
         dead_letters: vec![letter("m3", "conflict", &other.to_string()), letter("m5", "invalid", "{")],
@@ -248,6 +249,17 @@ fn lost_or_invented_stock_is_found() {
     });
     breaks(Invariant::StockConserved, "cap", |facts| {
         facts.stock_after.insert("cap".to_owned(), 1);
+    });
+}
+
+#[test]
+fn what_people_stated_about_stock_is_counted() {
+    let mut facts = good();
+    facts.stock_stated = [("mug".to_owned(), -3), ("cap".to_owned(), 2)].into();
+    facts.stock_after = [("mug".to_owned(), 5), ("cap".to_owned(), 2)].into();
+    assert_eq!(check(&facts), []);
+    breaks(Invariant::StockConserved, "cap", |facts| {
+        facts.stock_stated.insert("cap".to_owned(), 1);
     });
 }
 

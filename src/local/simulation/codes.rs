@@ -1,5 +1,6 @@
 //! Versions of the code, and which of them an event is given to: while the orders come in, the second is deployed to a few,
-//! to all, rolled back and deployed again, and then the third, whose steps are those that ship.
+//! to all, rolled back and deployed again, and then the third, whose steps are those that ship. Then
+//! a mistake is deployed, and rolled back to a few.
 
 use std::sync::Arc;
 
@@ -32,6 +33,9 @@ pub(super) enum Code {
     Second,
     /// Nothing of that: the steps that ship.
     Third,
+    /// A mistake that is rolled back: it calls itself the third, and has two steps more. Nobody answers them, and
+    /// the third does not know the orders that stand there.
+    Mistaken,
 }
 
 /// The queue of whoever checks, packs and invoices.
@@ -40,6 +44,8 @@ pub(super) const OTHERS: &str = "others";
 const CHECK: StepDef = other("check_fraud", Some("clear_check"), Place::Revocable);
 const PACK: StepDef = other("pack_order", Some("unpack_order"), Place::Revocable);
 const INVOICE: StepDef = other("send_invoice", None, Place::Forward);
+const SCORE: StepDef = other("score_order", None, Place::Revocable);
+const SURVEY: StepDef = other("send_survey", None, Place::Forward);
 
 /// From the first version to the second, and from there to the third.
 const MIGRATIONS: [Migration; 2] = [
@@ -66,6 +72,7 @@ const fn other(name: &'static str, undo: Option<&'static str>, place: Place) -> 
 type Step = (StepDef, Option<Box<dyn Service>>);
 
 impl Code {
+    /// Those whose orders go on.
     pub(super) const ALL: [Code; 3] = [Code::First, Code::Second, Code::Third];
 
     /// Which version the alias gives an event to. By its first message, so that it stays the same when other orders are
@@ -73,7 +80,8 @@ impl Code {
     pub(super) fn invoked(world: &World, first: &Delivered) -> Code {
         let rush = traffic::SPACING * world.plan.orders;
         let through = world.now().since(super::START).as_secs_f64() / rush.as_secs_f64();
-        let canary = world.chance.of("canary", &format!("{} {}", first.id, first.receives)).bool();
+        let mut random = world.chance.of("canary", &format!("{} {}", first.id, first.receives));
+        let (canary, few) = (random.bool(), random.u8(0..4) == 0);
         match through {
             ..0.15 => Code::First,
             0.15..0.3 if canary => Code::Second,
@@ -84,6 +92,8 @@ impl Code {
             0.6..0.75 => Code::Second,
             0.75..0.9 if canary => Code::Third,
             0.75..0.9 => Code::Second,
+            0.93..1.0 => Code::Mistaken,
+            1.0..2.0 if few => Code::Mistaken,
             _ => Code::Third,
         }
     }
@@ -105,8 +115,16 @@ impl Code {
     fn connected<P: Payment>(self, reached: &services::World<P>, others: &Queue) -> Connected {
         let shipped = services::steps::<P>().into_iter();
         let shipped = shipped.map(|(definition, connect)| (definition, connect(reached))).collect();
-        let asked = |step| (step, Some(Box::new(Asked(others.clone())) as Box<dyn Service>));
-        Connected::new(self.steps(shipped, asked)).migrated_by(self.migrations())
+        let steps = self.steps(shipped, |step| (step, Some(self.service(step, others))));
+        Connected::new(steps).migrated_by(self.migrations())
+    }
+
+    /// What a step calls that is none of those that ship.
+    fn service(self, step: StepDef, others: &Queue) -> Box<dyn Service> {
+        match self {
+            Code::Mistaken => Box::new(NobodyThere(step.name)),
+            Code::First | Code::Second | Code::Third => Box::new(Asked(others.clone())),
+        }
     }
 
     /// The law of its steps.
@@ -120,7 +138,7 @@ impl Code {
         match self {
             Code::First => &[],
             Code::Second => &MIGRATIONS[..1],
-            Code::Third => &MIGRATIONS,
+            Code::Third | Code::Mistaken => &MIGRATIONS,
         }
     }
 
@@ -130,6 +148,7 @@ impl Code {
             Code::First => [Some(CHECK), Some(PACK), None],
             Code::Second => [None, Some(CHECK), Some(INVOICE)],
             Code::Third => [None; 3],
+            Code::Mistaken => [Some(SCORE), None, Some(SURVEY)],
         };
         let around = |(step, service): Step| {
             let (charges, tells) = (step.name == payment::STEP.name, step.place == Place::Tell);
@@ -161,6 +180,20 @@ impl Service for Asked {
 
     fn undo<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
         self.ask(call).boxed()
+    }
+}
+
+/// Nobody answers, unless it is asked for a score of an order with an odd number: that one gets further.
+struct NobodyThere(&'static str);
+
+impl Service for NobodyThere {
+    fn call<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Ending> {
+        let odd = call.order.id.as_str().ends_with(['1', '3', '5', '7', '9']);
+        let ending = match self.0 == SCORE.name && odd {
+            true => Ending::Done(Outcome::nothing()),
+            false => Ending::Unavailable(format!("nobody answers {}", self.0)),
+        };
+        std::future::ready(ending).boxed()
     }
 }
 

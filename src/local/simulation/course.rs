@@ -39,6 +39,8 @@ struct Course {
     world: Arc<World>,
     idle: VecDeque<Place>,
     running: JoinSet<(Place, Vec<Delivered>, Ended)>,
+    /// What people are about.
+    errands: JoinSet<()>,
     batches: u64,
 }
 
@@ -48,7 +50,13 @@ pub(super) async fn run(plan: Plan) -> Outcome {
     prepare(&world).await;
     let places = 1..=world.plan.workers;
     let places = places.map(|number| Place { number, generation: 0, environment: None });
-    let course = Course { idle: places.collect(), running: JoinSet::new(), batches: 0, world };
+    let course = Course {
+        idle: places.collect(),
+        running: JoinSet::new(),
+        errands: JoinSet::new(),
+        batches: 0,
+        world,
+    };
     course.go().await
 }
 
@@ -82,16 +90,18 @@ impl Course {
         let mut over = false;
         while !over && self.world.now() < START + END && self.world.history().violations().is_empty() {
             while let Some(act) = self.due() {
-                people::act(&self.world, act).await;
+                let world = Arc::clone(&self.world);
+                self.errands.spawn(async move { people::act(&world, act).await });
             }
             self.deliver();
             let next = self.next();
-            over = next.is_none() && self.running.is_empty();
+            over = next.is_none() && self.running.is_empty() && self.errands.is_empty();
             let moment = Instant::now()
                 + next.unwrap_or(START + END).since(self.world.now()).max(Duration::from_millis(1));
             tokio::select! {
                 biased;
                 Some(ended) = self.running.join_next() => self.ended(ended.expect("the function's panics are caught")),
+                Some(done) = self.errands.join_next() => done.expect("people make no faults of their own"),
                 () = tokio::time::sleep_until(moment), if !over => {}
                 else => {}
             }
@@ -105,12 +115,16 @@ impl Course {
 
     /// When there is something to do for whoever is idle.
     fn next(&self) -> Option<UnixMillis> {
-        let queue = self.world.queue().next_visible().filter(|_| !self.idle.is_empty());
+        let receives = !self.idle.is_empty() && !self.world.is_paused();
+        let queue = self.world.queue().next_visible().filter(|_| receives);
         let agenda = self.world.agenda().next();
         queue.into_iter().chain(agenda).min()
     }
 
     fn deliver(&mut self) {
+        if self.world.is_paused() {
+            return;
+        }
         let now = self.world.now();
         let exhausted = self.world.queue().exhausted(now);
         exhausted.into_iter().for_each(|message| self.world.exhausted(message));

@@ -79,6 +79,11 @@ impl World {
         id
     }
 
+    /// How many letters there are.
+    pub(super) fn letters_held(&self) -> usize {
+        self.letters().held.len()
+    }
+
     /// From now on a letter is the only message of a parked order, and has to stay; or there is none.
     pub(super) fn rely_on_its_letter(&self, seen: &Record, there_is_one: bool) {
         let relied_on = &mut self.letters().relied_on;
@@ -160,8 +165,11 @@ pub(super) async fn redrive(world: &Arc<World>, id: &str, even_hopeless: bool) {
     let Some(held) = world.letters().held.get(id).cloned() else { return };
     let judgement = judge(world, &held.letter, Code::Third).await;
     if judgement.may_be_sent() && (even_hopeless || !judgement.comes_back) {
+        // Somebody else may have been quicker.
+        if world.letters().held.remove(id).is_none() {
+            return;
+        }
         world.journal().count("redrives");
-        world.letters().held.remove(id);
         world.came_to_nothing(&held);
         world.send_as(root(&held.source), &held.body);
         return;

@@ -1,31 +1,29 @@
-//! What people do meanwhile: customers cancel, operators resume parked orders and see to dead letters ([`super::letters`]),
-//! customers ask to be forgotten, and DynamoDB deletes what has expired. Everything goes through the protocol's own writes.
+//! What people do meanwhile: customers cancel and ask to be forgotten, operators see to parked orders
+//! ([`super::operators`]), to dead letters ([`super::letters`]) and to stock ([`super::shelves`]) and pause the function, and
+//! DynamoDB deletes what has expired. Everything goes through the requests of the command line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::chance::between;
-use super::codes::Code;
+use super::command_line::CommandLine;
 use super::queue::Delivered;
 use super::world::World;
-use super::{DAY, START, letters, wire};
+use super::{DAY, START, letters, operators, shelves, traffic, wire};
 use crate::budget::Patience;
 use crate::clock::UnixMillis;
 use crate::local::stack::TABLE;
-use crate::order::OrderId;
-use crate::protocol::{self, Write, Written};
+use crate::protocol;
 use crate::record::{Record, Status};
-use crate::services::payment;
 use crate::store::Store;
+use crate::workflow::Workflow;
 
 /// Nothing delays people.
 pub(super) const PATIENCE: Patience =
     Patience { attempt: Duration::from_secs(1), total: Duration::from_secs(1) };
 /// While there are faults, people try so often; then they wait until the faults are over.
 const ROUNDS: u32 = 2;
-/// Out of a hundred parked orders: turned back rather than resumed.
-const TURNED_BACK: u32 = 15;
 /// Out of a hundred parked orders without a letter: their message is erased before they are resumed. With one, always.
 const ERASED: u32 = 15;
 
@@ -39,7 +37,8 @@ pub(super) struct Agenda {
 
 pub(super) enum Act {
     Cancel(String),
-    Resume(String),
+    /// A parked order.
+    SeeTo(String),
     Erase(String),
     /// One letter.
     Redrive {
@@ -48,6 +47,11 @@ pub(super) enum Act {
     },
     /// Of every letter those that are settled, for the so-manieth time.
     Delete(u32),
+    /// Of stock, for the so-manieth time.
+    Count(u32),
+    /// Likewise a look at what waits.
+    Pause(u32),
+    Unpause,
     Sweep,
     RevokeKey,
     RenewKey,
@@ -77,13 +81,20 @@ impl Agenda {
 }
 
 impl World {
+    /// An order was claimed. Who wants to cancel it may be just in time, or just too late.
+    pub(super) fn claimed(&self, id: &str) {
+        if let Some(soon) = traffic::cancelled_after(self.chance, id) {
+            self.agenda().plan(self.now() + soon / 8, Act::Cancel(id.to_owned()));
+        }
+    }
+
     /// An order was parked: an operator will see to it.
     pub(super) fn parked(&self, id: &str) {
         let at = self.attended("park", id);
         let before = self.now() + at.since(self.now()) * 9 / 10;
         let mut agenda = self.agenda();
         agenda.plan(before, Act::Erase(id.to_owned()));
-        agenda.plan(at, Act::Resume(id.to_owned()));
+        agenda.plan(at, Act::SeeTo(id.to_owned()));
     }
 
     /// SQS moved a message to the dead-letter queue.
@@ -133,11 +144,15 @@ pub(super) fn root(id: &str) -> &str {
     id.split('~').next().unwrap_or(id)
 }
 
-/// Plans what is known from the start: cancellations, and a sweep a day.
+/// Plans what is known from the start: cancellations, looks at stock and at what waits, and a sweep a day.
 pub(super) fn plan(world: &World, cancelled: impl Iterator<Item = (String, UnixMillis)>) {
     let mut agenda = world.agenda();
     cancelled.for_each(|(id, at)| agenda.plan(at, Act::Cancel(id)));
     (1..=48).for_each(|day| agenda.plan(START + DAY * day, Act::Sweep));
+    let rush = traffic::SPACING * world.plan.orders;
+    let pauses = (2..=8).map(|tenth| rush * tenth / 10).chain([3, 21, 30, 40].map(|day| DAY * day + DAY / 7));
+    pauses.zip(1..).for_each(|(since, round)| agenda.plan(START + since, Act::Pause(round)));
+    shelves::plan(&mut agenda, world.plan.orders);
     letters::plan(&mut agenda, START);
 }
 
@@ -145,10 +160,13 @@ pub(super) fn plan(world: &World, cancelled: impl Iterator<Item = (String, UnixM
 pub(super) async fn act(world: &Arc<World>, act: Act) {
     match act {
         Act::Cancel(id) => cancel(world, &id).await,
-        Act::Resume(id) => resume(world, &id).await,
+        Act::SeeTo(id) => operators::see_to(world, &id).await,
         Act::Erase(id) => erase(world, &id).await,
         Act::Redrive { letter, even_hopeless } => letters::redrive(world, &letter, even_hopeless).await,
         Act::Delete(round) => letters::delete(world, round).await,
+        Act::Count(round) => shelves::count(world, round).await,
+        Act::Pause(round) => pause(world, round),
+        Act::Unpause => unpause(world),
         Act::Sweep => world.sweep(),
         Act::RevokeKey => world.revoke_key(),
         Act::RenewKey => world.renew_key(),
@@ -161,74 +179,53 @@ pub(super) fn store(world: &Arc<World>) -> Store {
     Store::new(crate::function::dynamodb_client(&sdk), TABLE, world.chance.random("store", "people"))
 }
 
-async fn find(store: &Store, id: &str) -> Option<Record> {
-    let id: OrderId = id.parse().ok()?;
-    store.find(&id, PATIENCE).await.ok()?
-}
-
-async fn write(store: &Store, write: &Write) -> Option<Record> {
-    match store.write(write, PATIENCE).await {
-        Ok(Written::Applied(record)) => Some(*record),
-        _ => None,
-    }
-}
-
+/// Some decide by a look that is a moment old.
 async fn cancel(world: &Arc<World>, id: &str) {
-    let store = store(world);
-    let Some(seen) = find(&store, id).await else { return };
-    if let Ok(cancel) = protocol::cancel(&Code::Third.workflow(), &seen, "customer", world.now())
-        && write(&store, &cancel).await.is_some()
-    {
+    let mut command_line = CommandLine::new(world, "cancel", id);
+    let mut random = command_line.chance("old look");
+    if random.bool() {
+        command_line.seen = command_line.look().await.map(|record| record.fence);
+        tokio::time::sleep(between(&mut random, Duration::ZERO, Duration::from_millis(50))).await;
+    }
+    // Whoever finds that somebody has asked already leaves it at that.
+    let Ok(Record { cancel_requested: None, .. }) = command_line.read().await else { return };
+    let cancel = |workflow: &Workflow, seen: &Record, now| protocol::cancel(workflow, seen, "customer", now);
+    if command_line.run("cancel", cancel).await.is_ok() {
         world.journal().count("cancellations");
-        world.note("cancel", id);
-    }
-}
-
-/// Settles what is unknown by the provider's books, turns some orders back, and resumes.
-async fn resume(world: &Arc<World>, id: &str) {
-    let store = store(world);
-    let parked = find(&store, id).await.filter(|record| record.status == Status::Parked);
-    let Some(mut seen) = parked else { return };
-    let (workflow, now) = (Code::Third.workflow(), world.now());
-    let stated = match seen.step.as_str() {
-        step if step == payment::STEP.name => world.charged(id),
-        step if Some(step) == payment::STEP.undo => world.refunded(id),
-        _ => None,
-    };
-    if let Some(statement) = stated
-        && let Ok(mark) = protocol::mark(&workflow, &seen, &seen.step, statement, now)
-    {
-        world.journal().count("marks");
-        seen = write(&store, &mark).await.unwrap_or(seen);
-    }
-    if world.chance.of("turn back", id).u32(0..100) < TURNED_BACK
-        && let Ok(back) = protocol::compensate_parked(&workflow, &seen, "operator", now)
-    {
-        world.journal().count("turned back");
-        seen = write(&store, &back).await.unwrap_or(seen);
-    }
-    let Some(message) = seen.order.clone().or_else(|| world.message_of(&seen)) else { return };
-    if let Ok(Some(resume)) = protocol::resume(&seen, now)
-        && write(&store, &resume).await.is_some()
-    {
-        world.note("resume", id);
-        world.send_as(&format!("r-{id}"), &message);
     }
 }
 
 /// A customer asks to be forgotten. Where there is a letter, that is what the order will go on with.
 async fn erase(world: &Arc<World>, id: &str) {
-    let store = store(world);
-    let Some(seen) = find(&store, id).await else { return };
-    let relied_on = world.letter_of(&seen).is_some();
-    if !relied_on && world.chance.of("erase", id).u32(0..100) >= ERASED {
+    let mut command_line = CommandLine::new(world, "erase", id);
+    let Some(seen) = command_line.look().await else { return };
+    let there_is_a_letter = world.letter_of(&seen).is_some();
+    if !there_is_a_letter && command_line.chance("erase").u32(0..100) >= ERASED {
         return;
     }
-    if let Ok(erase) = protocol::erase(&seen, world.now())
-        && write(&store, &erase).await.is_some()
-    {
+    if command_line.run("erase", |_, seen, now| protocol::erase(seen, now)).await.is_ok() {
         world.journal().count("erasures");
-        world.note("erase", id);
-        world.rely_on_its_letter(&seen, relied_on);
+        world.rely_on_its_letter(&seen, world.letter_of(&seen).is_some());
     }
+}
+
+/// Looks at what waits, and may spare the function some trouble for a while: nothing is delivered meanwhile.
+fn pause(world: &World, round: u32) {
+    let parked = world.history().records().filter(|record| record.status == Status::Parked).count();
+    let mut random = world.chance.of("pause", &round.to_string());
+    if parked + world.letters_held() == 0 || random.bool() || world.is_paused() {
+        return;
+    }
+    let in_the_rush = traffic::SPACING * world.plan.orders / 20;
+    let most = if world.now().since(START) < DAY { in_the_rush } else { DAY / 2 };
+    let until = world.now() + between(&mut random, most / 2, most);
+    world.agenda().plan(until, Act::Unpause);
+    world.set_paused(true);
+    world.journal().count("pauses");
+    world.note("pause", &format!("{parked} parked"));
+}
+
+fn unpause(world: &World) {
+    world.set_paused(false);
+    world.note("unpause", "");
 }

@@ -21,6 +21,7 @@ pub(super) struct Outgoing {
 pub(super) const SPACING: Duration = Duration::from_millis(200);
 const PLENTY: [(&str, u64); 4] = [("cap", 1500), ("mug", 1299), ("shirt", 2500), ("tote", 900)];
 const SCARCE: &str = "poster";
+const UNKNOWN: &str = "unicorn";
 
 /// Out of a hundred orders.
 const COPIED: u64 = 25;
@@ -42,11 +43,21 @@ pub(super) fn stock(orders: u32) -> BTreeMap<String, u64> {
     plenty.chain([(SCARCE.to_owned(), orders / 25 + 1)]).collect()
 }
 
+/// Every SKU that is ordered, one of which is in nobody's stock at first.
+pub(super) fn skus() -> Vec<&'static str> {
+    PLENTY.iter().map(|(sku, _)| *sku).chain([SCARCE, UNKNOWN]).collect()
+}
+
 /// When somebody asks to cancel the order, if anybody does.
 pub(super) fn cancelled_at(chance: Chance, number: u32) -> Option<UnixMillis> {
-    let mut random = chance.of("cancel", &order_id(number));
+    Some(sent_at(number) + cancelled_after(chance, &order_id(number))?)
+}
+
+/// How soon somebody asks to cancel the order of this ID, if anybody does.
+pub(super) fn cancelled_after(chance: Chance, id: &str) -> Option<Duration> {
+    let mut random = chance.of("cancel", id);
     let soon = between(&mut random, Duration::ZERO, Duration::from_millis(200));
-    (random.u64(0..100) < CANCELLED).then(|| sent_at(number) + soon)
+    (random.u64(0..100) < CANCELLED).then_some(soon)
 }
 
 /// Every message about the order with this number, from 1.
@@ -94,7 +105,7 @@ fn order(number: u32, sent: UnixMillis, random: &mut Rng) -> Value {
     match random.u64(0..100) {
         0..8 => card = "pm_card_declined",
         8..16 => sku = SCARCE,
-        16..18 => sku = "unicorn",
+        16..18 => sku = UNKNOWN,
         18..22 => card = "pm_card_slow",
         22..25 => price = 0,
         25..28 => placed_at = UnixMillis(sent.0 - 1000 * (DAY * 25).as_secs()),

@@ -100,13 +100,24 @@ impl World {
             let item = self.item(key).unwrap_or_default();
             match key.strip_prefix("STOCK#") {
                 Some(sku) => stock.extend([(sku.to_owned(), item["available"].as_u64().unwrap_or_default())]),
-                None => record = serde_json::from_value::<Record>(item).ok(),
+                None => record = Some(serde_json::from_value(item).expect("only order records are written")),
             }
+        }
+        if operation == "UpdateItem" && record.is_none() {
+            return self.watch_statements(stock);
         }
         let seen = record.clone();
         let change = self.history().observe(record, stock);
         if let (Some(change), Some(record)) = (change, seen) {
             self.changed(change, &record);
+        }
+    }
+
+    /// Only people write about stock alone. What nobody stated is lost or invented.
+    fn watch_statements(&self, stock: BTreeMap<String, u64>) {
+        for (sku, available) in stock {
+            let by = self.stating().remove(&sku).unwrap_or_default();
+            self.history().observe_statement(&sku, by, available);
         }
     }
 
@@ -125,8 +136,10 @@ impl World {
             format!("{} {} at {} fence {}", record.order_id(), record.status, record.step, record.fence.0);
         self.note("write", &about);
         self.count_migration(change, record);
-        if change == Change::Parked {
-            self.parked(record.order_id());
+        match change {
+            Change::Claimed => self.claimed(record.order_id()),
+            Change::Parked => self.parked(record.order_id()),
+            _ => {}
         }
     }
 
@@ -228,6 +241,7 @@ fn plain(value: &Value) -> Value {
         Some((kind, Value::Object(map))) if kind == "M" => {
             Value::Object(map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>())
         }
+        Some((kind, Value::Array(list))) if kind == "L" => Value::Array(list.iter().map(plain).collect()),
         Some((_, value)) => value.clone(),
         None => Value::Null,
     }

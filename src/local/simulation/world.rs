@@ -61,6 +61,10 @@ pub(super) struct World {
     letters: Mutex<Letters>,
     /// Of the function's settings.
     schedule: OnceLock<Schedule>,
+    /// Whether the event source mapping is off.
+    paused: Mutex<bool>,
+    /// What somebody states about stock just now, by SKU: how many came.
+    stating: Mutex<BTreeMap<String, i64>>,
 }
 
 /// What the receivers and the dead-letter queue have, and what was sent.
@@ -102,6 +106,8 @@ impl World {
             key: Mutex::default(),
             letters: Mutex::default(),
             schedule: OnceLock::new(),
+            paused: Mutex::default(),
+            stating: Mutex::default(),
             plan,
         }
     }
@@ -149,6 +155,18 @@ impl World {
 
     pub(super) fn letters(&self) -> MutexGuard<'_, Letters> {
         locked(&self.letters)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        *locked(&self.paused)
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        *locked(&self.paused) = paused;
+    }
+
+    pub(super) fn stating(&self) -> MutexGuard<'_, BTreeMap<String, i64>> {
+        locked(&self.stating)
     }
 
     /// Sends a message to the queue of orders.
@@ -207,6 +225,7 @@ impl World {
             shipments: books.shipments.clone(),
             notifications: books.notifications.clone(),
             stock_before: traffic::stock(self.plan.orders),
+            stock_stated: history.stated().clone(),
             stock_after: history.available().clone(),
             answers: self.journal().answers.clone(),
             dead_letters: books.dead_letters.clone(),

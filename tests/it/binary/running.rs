@@ -210,6 +210,7 @@ impl Running {
             shipments: self.stack.warehouse().deliveries(),
             notifications: self.stack.notifications().deliveries(),
             stock_before: self.stock.clone(),
+            stock_stated: BTreeMap::new(),
             stock_after,
             answers,
             dead_letters: Vec::new(),

@@ -127,6 +127,7 @@ async fn facts(play: &Play, messages: &[Message], records: Vec<Option<Record>>) 
         shipments: received(world, "WAREHOUSE_QUEUE_URL").await,
         notifications: received(world, "NOTIFICATIONS_QUEUE_URL").await,
         stock_before: BTreeMap::from([("mug".to_owned(), play.mugs)]),
+        stock_stated: BTreeMap::new(),
         stock_after: BTreeMap::from([("mug".to_owned(), available(world).await)]),
         answers,
         dead_letters: Vec::new(),

@@ -204,6 +204,7 @@ async fn facts(
         shipments: stack.warehouse().deliveries(),
         notifications: stack.notifications().deliveries(),
         stock_before,
+        stock_stated: BTreeMap::new(),
         stock_after: table.stock().await?,
         answers: entries.answers.clone(),
         dead_letters: dead_letters(stack).await?,
