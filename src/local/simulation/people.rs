@@ -81,10 +81,12 @@ impl Agenda {
 }
 
 impl World {
-    /// An order was claimed. Who wants to cancel it may be just in time, or just too late.
+    /// An order was claimed. Who wants to cancel it may be just in time, or just too late, and two may want it at once.
     pub(super) fn claimed(&self, id: &str) {
         if let Some(soon) = traffic::cancelled_after(self.chance, id) {
-            self.agenda().plan(self.now() + soon / 8, Act::Cancel(id.to_owned()));
+            for at in [soon / 8, soon / 6] {
+                self.agenda().plan(self.now() + at, Act::Cancel(id.to_owned()));
+            }
         }
     }
 
