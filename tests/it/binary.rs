@@ -113,30 +113,59 @@ async fn a_wrong_variable_stops_the_start_with_one_line_that_names_it() {
     }
 }
 
+/// What Lambda sets, of version 12.
+fn as_on_lambda(runtime_api: &str) -> [(&str, Option<&str>); 6] {
+    [
+        ("AWS_LAMBDA_RUNTIME_API", Some(runtime_api)),
+        ("AWS_LAMBDA_FUNCTION_NAME", Some("order-processor")),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Some("128")),
+        ("AWS_LAMBDA_FUNCTION_VERSION", Some("12")),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", Some("x")),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", Some("x")),
+    ]
+}
+
+/// An event with one order.
+fn batch_of(id: &str) -> Bytes {
+    let event = json!({ "Records": [{
+        "messageId": id, "receiptHandle": "r", "body": order(id).to_string(), "eventSource": "aws:sqs",
+        "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:orders", "awsRegion": "us-east-1",
+    }] });
+    Bytes::from(event.to_string())
+}
+
+#[tokio::test]
+async fn a_log_of_warnings_alone_has_every_metric_and_they_name_the_version() {
+    let running = Running::start(|options| options.environments = 1).await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
+    let address = runtime.address().to_string();
+    let quiet = [("AWS_LAMBDA_LOG_LEVEL", Some("WARN"))];
+    let changes = [&as_on_lambda(&address)[..], &quiet].concat();
+    let mut child = spawn(&running.function_options(1, &[]).variables, &changes);
+    runtime.initialized().await.unwrap();
+    runtime.run(batch_of("ord-1"), UnixMillis(0)).await.unwrap();
+    runtime.run(Bytes::from(r#"{"count":"parked"}"#), UnixMillis(0)).await.unwrap();
+    child.start_kill().unwrap();
+    let log = String::from_utf8(child.wait_with_output().await.unwrap().stdout).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["message"] != "record"), "{log}");
+    let metrics: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_some()).collect();
+    let [version, batch, count] = metrics[..] else { panic!("a line of each: {log}") };
+    assert_eq!((&version["Faults"], &version["version"]), (&json!(0), &json!("12")));
+    assert_eq!((&batch["OrdersCompleted"], &count["ParkedOrders"]), (&json!(1), &json!(0)));
+    running.end().await;
+}
+
 #[tokio::test]
 async fn a_deadline_of_1970_is_no_deadline() {
     let running = Running::start(|options| options.environments = 1).await;
     let mut runtime = RuntimeApi::start().await.unwrap();
     let address = runtime.address().to_string();
-    let child = spawn(
-        &running.function_options(1, &[]).variables,
-        &[
-            ("AWS_LAMBDA_RUNTIME_API", Some(&address)),
-            ("AWS_LAMBDA_FUNCTION_NAME", Some("order-processor")),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Some("128")),
-            ("AWS_LAMBDA_FUNCTION_VERSION", Some("$LATEST")),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", Some("x")),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", Some("x")),
-        ],
-    );
+    let child = spawn(&running.function_options(1, &[]).variables, &as_on_lambda(&address));
     runtime.initialized().await.unwrap();
     for id in ["ord-1", "ord-2"] {
-        let event = json!({ "Records": [{
-            "messageId": id, "receiptHandle": "r", "body": order(id).to_string(), "eventSource": "aws:sqs",
-            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:orders", "awsRegion": "us-east-1",
-        }] });
-        let response = runtime.run(Bytes::from(event.to_string()), UnixMillis(0)).await.unwrap();
+        let response = runtime.run(batch_of(id), UnixMillis(0)).await.unwrap();
         let response: Value = serde_json::from_slice(&response).unwrap();
         assert_eq!(response, json!({ "batchItemFailures": [] }));
         assert_eq!(running.record(id).await.unwrap().status, Status::Completed);
