@@ -65,7 +65,7 @@ pub(super) fn live(facts: &Facts) -> Option<Verdict> {
         return advice(false, format!("{what}; that is version {published}"), fix);
     }
     let known = if facts.versions.is_some() { "no version" } else { "it is not known whether a version" };
-    let fix = "deploy in such a way that a version is published and the alias moves to it: the queues have the new parameters already, the function has the old ones";
+    let fix = "make deploy, which publishes a version for every change of a parameter (sam deploy alone does not): the queues have the new parameters already, the function has the old ones";
     verdict(false, format!("{what}; {known} is published of that"), fix)
 }
 
