@@ -109,3 +109,14 @@ fn on_the_way_back_a_migration_leads_to_whatever_is_to_be_undone_next() {
         assert_eq!(take_over(&workflow, &old(outcomes), &claimant("me"), NOW).after.step, next);
     }
 }
+
+/// Such a record is parked by whoever takes it, and a person finds the step by its present name.
+#[test]
+fn an_order_that_turns_back_at_a_step_that_only_goes_forward_is_moved_there_all_the_same() {
+    let seen = Record { step: "score".to_owned(), ..held(Status::Compensating, CHARGE) };
+    let after = take_over(&of_version_2(), &seen, &claimant("me"), NOW).after;
+    assert_eq!(
+        (after.status, after.step.as_str(), after.workflow_version),
+        (Status::Compensating, CHARGE, 2)
+    );
+}

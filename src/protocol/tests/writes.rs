@@ -133,6 +133,9 @@ fn a_completed_order_keeps_its_stock_and_loses_its_lease() {
     assert_eq!((after.status, after.result.as_deref()), (Status::Completed, Some("{the answer}")));
     assert_eq!((after.lease_until_ms, after.step.as_str()), (None, TELL));
     assert_eq!(after.outcomes.get(TELL).unwrap().done_at(), Some(NOW));
+    let asked = Record { callee: Some("stripe".to_owned()), ..before };
+    let after = finish(&workflow(), &asked, Outcome::nothing(), &ending, NOW).after;
+    assert_eq!(after.callee, None, "nobody is asked any more");
 }
 
 #[test]
