@@ -102,6 +102,9 @@ fn an_order_is_placed_only_if_no_way_leads_on_and_never_against_what_was_shipped
     let placed = place(workflow, &stuck, forward, "ann", NOW).unwrap();
     assert_eq!((placed.after.parked_from, placed.after.step.as_str()), (Some(Status::InProgress), CHARGE));
     assert_eq!((placed.guard.fence, &placed.guard.step), (Some(stuck.fence), &vec![CHARGE.to_owned()]));
+    let asked = Record { callee: Some("stripe".to_owned()), ..stuck.clone() };
+    let placed = place(workflow, &asked, forward, "ann", NOW).unwrap().after;
+    assert_eq!(placed.callee, None, "a person has stated what came of whoever was asked");
     let back = place(workflow, &stuck, backward, "ann", NOW).unwrap().after;
     assert_eq!((back.parked_from, back.step.as_str()), (Some(Status::Compensating), REFUND));
     assert_eq!(back.outcomes.get(REFUSAL).and_then(|refusal| refusal.text("by")), Some("ann"));

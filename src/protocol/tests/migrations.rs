@@ -110,6 +110,13 @@ fn on_the_way_back_a_migration_leads_to_whatever_is_to_be_undone_next() {
     }
 }
 
+#[test]
+fn an_order_is_not_placed_where_a_migration_leads_it_on() {
+    let moved = parked_at(Status::InProgress, "score");
+    let placed = place(&of_version_2(), &moved, Position::Forward(step(SHIP)), "me", NOW);
+    assert_eq!(placed, Err(NotAllowed::NotStranded(CHARGE.to_owned())));
+}
+
 /// Such a record is parked by whoever takes it, and a person finds the step by its present name.
 #[test]
 fn an_order_that_turns_back_at_a_step_that_only_goes_forward_is_moved_there_all_the_same() {
