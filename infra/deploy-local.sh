@@ -39,17 +39,7 @@ for parameter in "Architecture=$machine" "$@"; do
 done
 "$aws" cloudformation create-stack --stack-name "$stack" --template-url "$AWS_ENDPOINT_URL/$bucket/packaged.yaml" \
   --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters "${parameters[@]}" >/dev/null
-for _ in $(seq 120); do # the command line's own waiter looks every 30 seconds
-  status=$("$aws" cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' --output text)
-  case $status in
-    CREATE_COMPLETE) break ;;
-    CREATE_IN_PROGRESS | REVIEW_IN_PROGRESS) sleep 0.5 ;;
-    *) "$aws" cloudformation describe-stack-events --stack-name "$stack" --output text \
-      --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2
-      echo "deploy-local.sh: stack $stack is $status" >&2; exit 1 ;;
-  esac
-done
-[ "$status" = CREATE_COMPLETE ] || { echo "deploy-local.sh: stack $stack is still $status" >&2; exit 1; }
+infra/wait-for-stack.sh "$stack"
 
 outputs=$("$aws" cloudformation describe-stacks --stack-name "$stack" --output text \
   --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]')

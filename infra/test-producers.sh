@@ -13,12 +13,7 @@ trap '"$aws" cloudformation delete-stack --stack-name "$stack" || true' EXIT
 
 "$aws" cloudformation create-stack --stack-name "$stack" --template-body file://infra/examples/producers.yaml \
   --parameters "ParameterKey=OrdersQueueArn,ParameterValue=$ORDERS_QUEUE_ARN" "ParameterKey=Name,ParameterValue=$name" >/dev/null
-for _ in $(seq 60); do
-  status=$("$aws" cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' --output text)
-  [ "$status" = CREATE_IN_PROGRESS ] || break
-  sleep 0.5
-done
-[ "$status" = CREATE_COMPLETE ] || { echo "test-producers.sh: stack $stack is $status" >&2; exit 1; }
+infra/wait-for-stack.sh "$stack"
 
 order() { # ORDER_ID
   printf '{"order_id":"%s","customer_id":"cus-1","placed_at":"%s","currency":"USD","items":[{"sku":"%s","quantity":1,"unit_price":1299}],"payment_method":"pm_card_visa"}' \
