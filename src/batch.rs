@@ -83,6 +83,11 @@ impl Verdict {
         Verdict::new(outcome, Some(again))
     }
 
+    /// Whether the record is one that can never be an order, or not any more.
+    fn is_dead_letter(&self) -> bool {
+        Reason::named(self.outcome).is_some()
+    }
+
     fn because(self, detail: impl Into<String>) -> Self {
         Verdict { detail: Some(detail.into()), ..self }
     }
@@ -326,7 +331,7 @@ impl Batches {
         let age_ms = message.sent_at.map(|sent| whole_millis(self.clock.now().since(sent)));
         let handled = verdict.run.as_ref().map(|run| &run.handled);
         // Whom to ask about a dead letter.
-        let is_dead_letter = Reason::ALL.iter().any(|reason| reason.name() == verdict.outcome);
+        let sender_id = message.sender.filter(|_| verdict.is_dead_letter());
         tracing::info!(
             outcome = verdict.outcome,
             order_id,
@@ -338,7 +343,7 @@ impl Batches {
             deleted = verdict.again.is_none(),
             latency_ms = whole_millis(verdict.took),
             age_ms,
-            sender_id = message.sender.filter(|_| is_dead_letter),
+            sender_id,
             trace_id = message.trace.as_ref().map(TraceHeader::trace_id),
             result = verdict.result,
             detail = verdict.detail,

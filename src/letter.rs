@@ -64,6 +64,11 @@ impl Reason {
         }
     }
 
+    /// The one that the attribute has so.
+    pub fn named(name: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The attributes without which a letter is not the function's.
     fn given(self) -> &'static [&'static str] {
         use attribute::{DETAIL, FINGERPRINT, REASON, SOURCE_MESSAGE_ID, STORED_FINGERPRINT};
@@ -89,8 +94,8 @@ impl Reason {
     fn of(attributes: &BTreeMap<String, String>, moved_by_queue: bool) -> Reason {
         let is_there = |name: &&str| attributes.get(*name).is_some_and(|value| !value.is_empty());
         let named = attributes.get(attribute::REASON).filter(|_| !moved_by_queue);
-        let said = Reason::ALL.into_iter().filter(|reason| named.is_some_and(|named| named == reason.name()));
-        said.into_iter().find(|reason| reason.given().iter().all(is_there)).unwrap_or(Reason::Exhausted)
+        let said = named.and_then(|named| Reason::named(named));
+        said.filter(|reason| reason.given().iter().all(is_there)).unwrap_or(Reason::Exhausted)
     }
 }
 

@@ -4,7 +4,6 @@ use super::Verdict;
 use super::message::Message;
 use crate::clock::UnixMillis;
 use crate::delivery::{Disposition, Rules};
-use crate::letter::Reason;
 use crate::metrics::{MAX_VALUES, Tally, latency_of};
 
 /// What is told of the invocation as a whole.
@@ -34,9 +33,8 @@ pub(super) fn by_version<'r>(records: impl Iterator<Item = (&'r Message<'r>, &'r
 }
 
 fn is_fault(message: &Message<'_>, verdict: &Verdict) -> bool {
-    let is_dead_letter = Reason::ALL.iter().any(|reason| reason.name() == verdict.outcome);
     let failed = verdict.again.is_some() && verdict.outcome != "in_progress";
-    is_dead_letter || failed || was_parked(message, verdict)
+    verdict.is_dead_letter() || failed || was_parked(message, verdict)
 }
 
 /// Not with every duplicate of an order that waits; but a worker may have died before it could tell.

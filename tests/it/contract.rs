@@ -21,12 +21,8 @@ use crate::world::{SENDER, World, attribute, fingerprint, message, order_json, r
 /// A record as a worker left it that claimed the order and died.
 async fn claimed(world: &World, id: &str, lease: Duration) -> Record {
     let crashing = Faults::on_first("DynamoDB TransactWriteItems", Fault::CrashBefore);
-    let other = World::new().await.under(crashing);
-    let (worker, event) = (other.worker(), [message("m0", &order_json(id))]);
-    tokio::select! {
-        _ = other.deliver_to(&worker, &event) => panic!("it should have crashed"),
-        () = other.faults.crashed() => {}
-    }
+    let other = World::new().await;
+    other.dies_under(&crashing, &[message("m0", &order_json(id))]).await;
     let record = other.record(id).await.unwrap();
     let record = Record { lease_until_ms: Some(world.clock.now() + lease), ..record };
     world.put(&record).await;

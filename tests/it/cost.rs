@@ -42,20 +42,23 @@ async fn usage_by_path() -> Table {
     table
 }
 
+/// The parts of a bill, and all of it.
+fn dollars(bill: [f64; 5]) -> impl Iterator<Item = String> {
+    let together = bill.iter().sum();
+    // A sum of nothing is -0.
+    bill.into_iter().chain([together]).map(|dollars: f64| format!("${:.2}", dollars + 0.0))
+}
+
 /// What a million messages on a path cost, by the size of a batch.
 async fn dollars_by_batch() -> Table {
-    let mut heads =
-        vec!["a million messages, in batches of", "", "DynamoDB", "SQS", "Lambda", "logs", "storage"];
-    heads.push("together");
-    let mut table = Table::new(&heads);
+    let parts = ["DynamoDB", "SQS", "Lambda", "logs", "storage", "together"];
+    let mut table = Table::new(&[&["a million messages, in batches of", ""][..], &parts].concat());
     for path in PATHS.iter().filter(|path| path.is_priced) {
         for batch in BATCHES {
             let divided =
                 Invocations { batch, rounds: path.rounds(batch), leaves_records: path.leaves_record };
             let bill = of_million(&usage::of(path, batch).await, divided);
-            let together: f64 = bill.iter().sum();
-            let cells = bill.into_iter().chain([together]).map(|dollars| format!("${:.2}", dollars + 0.0));
-            table.row([path.name.to_owned(), batch.to_string()].into_iter().chain(cells));
+            table.row([path.name.to_owned(), batch.to_string()].into_iter().chain(dollars(bill)));
         }
     }
     table
@@ -72,9 +75,7 @@ fn dollars_when_idle() -> Table {
         ("`Monitoring=false`", plain),
     ] {
         let bill = idle(&Stack::new(&template(), &overrides));
-        let together: f64 = bill.iter().sum();
-        let cells = bill.into_iter().chain([together]).map(|dollars| format!("${:.2}", dollars + 0.0));
-        table.row([name.to_owned()].into_iter().chain(cells));
+        table.row([name.to_owned()].into_iter().chain(dollars(bill)));
     }
     table
 }

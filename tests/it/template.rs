@@ -2,7 +2,7 @@
 //! proves of each rule that it catches what it is for.
 
 mod alarm_mutations;
-mod alarms;
+pub mod alarms;
 pub mod cases;
 mod closed;
 mod deployment;

@@ -290,6 +290,15 @@ impl World {
         })
     }
 
+    /// Delivers to a worker that these faults kill.
+    pub async fn dies_under(&self, crashing: &Faults, messages: &[Message]) {
+        let worker = self.worker_under(crashing);
+        tokio::select! {
+            _ = self.deliver_to(&worker, messages) => panic!("it should have crashed"),
+            () = crashing.crashed() => {}
+        }
+    }
+
     pub async fn deliver(&self, messages: &[Message]) -> Outcome {
         self.deliver_to(&self.worker(), messages).await
     }

@@ -25,15 +25,6 @@ impl World {
         assert_eq!((record.status, record.parked_reason.as_deref()), (Status::Parked, Some(because)));
     }
 
-    /// A worker that these faults kill.
-    async fn dies_under(&self, crashing: &Faults, order: &Value) {
-        let (worker, event) = (self.worker_under(crashing), [message("m0", order)]);
-        tokio::select! {
-            _ = self.deliver_to(&worker, &event) => panic!("it should have crashed"),
-            () = crashing.crashed() => {}
-        }
-    }
-
     /// What `orderctl parked resume` leaves.
     async fn resumed(&self) {
         let parked = self.record("ord-1").await.unwrap();
@@ -48,7 +39,7 @@ async fn an_order_whose_charge_was_under_way_is_not_charged_by_the_next_provider
     let mut world = World::new().await;
     let order = order_json("ord-1");
     let crashing = Faults::on_first("POST /v1/payment_intents", Fault::CrashAfter);
-    world.dies_under(&crashing, &order).await;
+    world.dies_under(&crashing, &[message("m0", &order)]).await;
     assert_eq!(world.payments.ledger().charges_of("ord-1").len(), 1);
     tokio::time::advance(Duration::from_secs(60)).await;
 
@@ -109,7 +100,7 @@ async fn a_charge_of_the_sandbox_is_not_refunded_by_stripe() {
     world.switched_to("sandbox");
     let order = order_json("ord-1");
     let crashing = Faults::on_first("POST /warehouse/shipments", Fault::CrashBefore);
-    world.dies_under(&crashing, &order).await;
+    world.dies_under(&crashing, &[message("m0", &order)]).await;
     tokio::time::advance(Duration::from_secs(60)).await;
     let payment_id = world.record("ord-1").await.unwrap().outcomes.text("payment_id").unwrap().to_owned();
 

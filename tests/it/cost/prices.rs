@@ -4,8 +4,9 @@
 
 use order_processor::metrics::{METRICS, VERSION_METRICS};
 
-use super::usage::Usage;
-use crate::template::stack::{Stack, list};
+use super::usage::{Usage, count};
+use crate::template::alarms::metrics_of;
+use crate::template::stack::Stack;
 
 const MILLION: f64 = 1e6;
 const GB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -58,8 +59,7 @@ pub struct Invocations {
 
 /// DynamoDB, SQS, Lambda, logs and a month of storage, for a million messages that take `usage` a batch.
 pub fn of_million(usage: &Usage, of: Invocations) -> [f64; 5] {
-    #[expect(clippy::cast_precision_loss, reason = "a batch")]
-    let (batch, rounds) = (of.batch as f64, of.rounds as f64);
+    let (batch, rounds) = (count(of.batch), count(of.rounds));
     let invocations = MILLION / batch;
     let table = usage.write_units * WRITE_UNIT + usage.read_units * READ_UNIT;
     // The producer sends one by one; the poller receives and deletes ten at a time.
@@ -80,18 +80,14 @@ pub fn of_million(usage: &Usage, of: Invocations) -> [f64; 5] {
 
 /// Alarms, metrics, dashboard, polling and counting, for a month.
 pub fn idle(stack: &Stack) -> [f64; 5] {
-    let metrics_of = |alarm: &serde_json::Value| match list(&alarm["Metrics"]) {
-        none if none.is_empty() => 1.0,
-        several => several.iter().filter(|one| one.get("MetricStat").is_some()).map(|_| 1.0).sum::<f64>(),
-    };
-    let alarms: f64 = stack.of("AWS::CloudWatch::Alarm").map(|(_, alarm)| metrics_of(alarm)).sum();
-    let composites: f64 = stack.of("AWS::CloudWatch::CompositeAlarm").map(|_| 1.0).sum();
-    let dashboards: f64 = stack.of("AWS::CloudWatch::Dashboard").map(|_| 1.0).sum();
+    let alarms = stack.of("AWS::CloudWatch::Alarm");
+    let alarms = count(alarms.map(|(_, alarm)| metrics_of(alarm).len()).sum());
+    let composites = count(stack.of("AWS::CloudWatch::CompositeAlarm").count());
+    let dashboards = count(stack.of("AWS::CloudWatch::Dashboard").count());
     let counts: f64 =
         stack.of("AWS::Scheduler::Schedule").chain(stack.of("AWS::Events::Rule")).map(per_month).sum();
     let counting = INVOCATION + COUNT_S * MEMORY_GB * GB_SECOND + PLATFORM_BYTES / GB * LOG_GB;
-    #[expect(clippy::cast_precision_loss, reason = "some dozens")]
-    let metrics = (METRICS.len() + VERSION_METRICS.len()) as f64;
+    let metrics = count(METRICS.len() + VERSION_METRICS.len());
     [
         alarms * ALARM_METRIC + composites * COMPOSITE_ALARM,
         metrics * METRIC,

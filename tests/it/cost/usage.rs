@@ -104,8 +104,7 @@ pub struct Usage {
 impl Usage {
     /// One message's part.
     pub fn each(self, messages: usize) -> Usage {
-        #[expect(clippy::cast_precision_loss, reason = "a batch")]
-        let part = 1.0 / messages as f64;
+        let part = 1.0 / count(messages);
         Usage {
             write_units: self.write_units * part,
             read_units: self.read_units * part,
@@ -156,7 +155,7 @@ fn bytes(line: &str) -> usize {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes and requests of a batch")]
-fn count(number: usize) -> f64 {
+pub fn count(number: usize) -> f64 {
     number as f64
 }
 

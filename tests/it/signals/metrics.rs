@@ -203,11 +203,7 @@ async fn a_version_is_judged_by_what_it_refuses_parks_or_fails_and_not_by_what_o
 async fn claimed_elsewhere(world: &World, id: &str) -> Message {
     let message = message("n2", &order_json(id));
     let faults = Faults::on_first("DynamoDB TransactWriteItems", Fault::CrashBefore);
-    let other = world.worker_under(&faults);
-    tokio::select! {
-        _ = world.deliver_to(&other, std::slice::from_ref(&message)) => panic!("it should have crashed"),
-        () = faults.crashed() => {}
-    }
+    world.dies_under(&faults, std::slice::from_ref(&message)).await;
     message
 }
 

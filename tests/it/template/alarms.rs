@@ -7,6 +7,7 @@ use order_processor::metrics::{DIMENSIONS, METRICS, NAMESPACE, VERSION_DIMENSION
 use serde_json::{Value, json};
 
 use super::Findings;
+use super::expected::VERSION;
 use super::queues::retention;
 use super::stack::{Stack, list, number, object, truth, variable};
 
@@ -260,10 +261,11 @@ fn wrong(stack: &Stack, metric: &Reference) -> Option<String> {
         let function = stack.functions().next().map(|(_, function)| function)?;
         let values = ["SERVICE", "ENVIRONMENT"].map(|it| variable(function, it).cloned().unwrap_or_default());
         let mut own: Vec<(Value, Value)> = DIMENSIONS.map(|it| json!(it)).into_iter().zip(values).collect();
+        let mut listed = &METRICS[..];
         if dimensions.len() > DIMENSIONS.len() {
-            own.push((json!(VERSION_DIMENSIONS[2]), json!("stack-OrderProcessor.Version.Version")));
+            own.push((json!(VERSION_DIMENSIONS[2]), json!(VERSION)));
+            listed = &VERSION_METRICS;
         }
-        let listed = if dimensions.len() > DIMENSIONS.len() { &VERSION_METRICS[..] } else { &METRICS };
         let known = listed.iter().any(|metric| name == metric.name);
         return (!known || *dimensions != own)
             .then(|| format!("a metric of the code with the dimensions {DIMENSIONS:?} as the function has them, not {shown}"));

@@ -13,7 +13,7 @@ use super::resolve::text;
 use super::stack::{Stack, list, truth, variable};
 
 /// The properties of each type of resource, as far as they are spelled out.
-const KNOWN: [(&str, &[&str]); 19] = [
+const KNOWN: [(&str, &[&str]); 17] = [
     (
         "AWS::SQS::Queue",
         &[
@@ -71,20 +71,21 @@ const KNOWN: [(&str, &[&str]); 19] = [
     ("AWS::SNS::Subscription", &["Endpoint", "Protocol", "TopicArn"]),
     ("AWS::Events::Rule", &["Description", "ScheduleExpression", "Targets"]),
     ("AWS::Lambda::Permission", &["Action", "FunctionName", "Principal", "SourceArn"]),
+    // T29 compares each property.
     ("AWS::CloudWatch::Alarm", &[]),
     ("AWS::CloudWatch::CompositeAlarm", &["AlarmActions", "AlarmDescription", "AlarmName", "AlarmRule"]),
     ("AWS::CloudWatch::Dashboard", &["DashboardBody", "DashboardName"]),
     ("AWS::Backup::BackupVault", &["BackupVaultName", "EncryptionKeyArn"]),
     ("AWS::Backup::BackupPlan", &["BackupPlan"]),
     ("AWS::Backup::BackupSelection", &["BackupPlanId", "BackupSelection"]),
-    // Mutations of other rules use these two; the template does not.
-    ("AWS::Lambda::EventSourceMapping", &[]),
-    ("AWS::IAM::Policy", &[]),
 ];
 
-/// Of the one event source.
-const OF_THE_MAPPING: [&str; 6] = [
+/// Of the one event source; its queue has both names. T12 is about the filter.
+const OF_THE_MAPPING: [&str; 9] = [
     "BatchSize",
+    "Enabled",
+    "EventSourceArn",
+    "FilterCriteria",
     "FunctionResponseTypes",
     "MaximumBatchingWindowInSeconds",
     "ProvisionedPollerConfig",
@@ -106,13 +107,7 @@ pub fn t31_nothing_is_there_that_no_rule_knows(stack: &Stack) -> Findings {
     }
     for mapping in &stack.mappings {
         let names = mapping.properties.as_object().into_iter().flat_map(|all| all.keys());
-        // Where the mapping stands for itself, it names its function, too.
-        let own = ["EventSourceArn", "FunctionName"];
-        let unknown = names.filter(|name| {
-            !OF_THE_MAPPING.contains(&name.as_str())
-                && !own.contains(&name.as_str())
-                && !["FilterCriteria", "Enabled"].contains(&name.as_str())
-        });
+        let unknown = names.filter(|name| !OF_THE_MAPPING.contains(&name.as_str()));
         found.extend(unknown.map(|name| (mapping.id.clone(), format!("no {name}: no rule is about it"))));
         if mapping.properties.get("Enabled").is_some_and(|enabled| !truth(enabled)) {
             found.push((mapping.id.clone(), "to be enabled, or nothing is processed".into()));

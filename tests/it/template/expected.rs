@@ -14,7 +14,7 @@ type Fields = BTreeMap<String, String>;
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
 /// As `resolve` names the number of the version.
-const VERSION: &str = "stack-OrderProcessor.Version.Version";
+pub const VERSION: &str = "stack-OrderProcessor.Version.Version";
 
 pub fn t29_every_alarm_is_as_its_row_says(stack: &Stack) -> Findings {
     let alarms: BTreeMap<&str, &Value> = stack.of(ALARM).collect();

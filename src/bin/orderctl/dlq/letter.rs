@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 /// Reads a reason from the command line.
 pub fn reasons() -> impl TypedValueParser<Value = Reason> {
-    let named = |name: String| Reason::ALL.into_iter().find(|reason| reason.name() == name);
     PossibleValuesParser::new(Reason::ALL.map(Reason::name))
-        .try_map(move |name| named(name).ok_or("no reason"))
+        .try_map(|name| Reason::named(&name).ok_or("no reason"))
 }
 
 /// A message, held for the moment.
